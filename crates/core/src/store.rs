@@ -1,0 +1,243 @@
+//! The [`Store`]: where state and log are kept. Implemented in `keyward-store`; held to one conformance
+//! suite. Only implementations know SQL.
+
+use std::path::Path;
+
+use async_trait::async_trait;
+
+use crate::change::{Entry, Idempotency, Proposal, Revision};
+use crate::clock::Timestamp;
+use crate::id::{ApiName, KeyId, ManagementKeyId, OrganizationId, ProjectId, StoreId};
+use crate::key::{Key, Standing};
+use crate::log::SignedHead;
+use crate::secret::{Digest, PepperVersion};
+use crate::tenancy::{Api, ManagementKey, Organization, Project};
+use crate::usage::{Event, KeyUsage, UsageBatch, UsageRow};
+
+/// Why a store did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Something that the proposal expected is no longer so; nothing was written. Load again and decide again.
+    #[error("the state changed in between: {0:?}")]
+    Conflict(crate::change::Expect),
+    /// The same `Idempotency-Key` was used before; nothing was written.
+    #[error("the idempotency key was used before")]
+    Replayed(Box<Idempotency>),
+    /// No room: nothing was written, and writing goes on once there is room again.
+    #[error("the store is full: {0}")]
+    Full(String),
+    /// The outcome of a commit is not known: it may have happened. Never success.
+    #[error("whether the change was written is not known: {0}")]
+    Unknown(String),
+    /// The store cannot be used now: nothing was written.
+    #[error("the store is unavailable: {0}")]
+    Unavailable(String),
+    /// What the store holds cannot be what Keyward wrote.
+    #[error("the store is damaged: {0}")]
+    Damaged(String),
+}
+
+/// A short name for what store calls give.
+pub type Result<T> = std::result::Result<T, StoreError>;
+
+/// A key with everything that a decision on it needs, read in one snapshot.
+#[derive(Debug, Clone)]
+pub struct KeyInContext {
+    /// The key.
+    pub key: Key,
+    /// Its project.
+    pub project: Project,
+    /// The project's organization.
+    pub organization: Organization,
+}
+
+/// Something read, and the revision that the snapshot it was read from stood at.
+#[derive(Debug, Clone)]
+pub struct Read<T> {
+    /// What was read.
+    pub value: T,
+    /// The last revision in that snapshot: a cache that has followed the log further must not keep it.
+    pub revision: Revision,
+}
+
+/// A part of a list, newest first: those created before `before`.
+#[derive(Debug, Clone, Copy)]
+pub struct Page {
+    /// The creation revision of the last item of the part before.
+    pub before: Option<Revision>,
+    /// At most so many.
+    pub limit: u32,
+}
+
+/// Which keys of a project to list.
+#[derive(Debug, Clone, Default)]
+pub struct KeyFilter {
+    /// Only those that stand like this, at the given moment.
+    pub standing: Option<(Standing, Timestamp)>,
+    /// Only those of this name.
+    pub name: Option<String>,
+}
+
+/// Which changes of the log to read.
+#[derive(Debug, Clone, Default)]
+pub struct ChangeFilter {
+    /// Only those about this organization.
+    pub organization: Option<OrganizationId>,
+    /// Only those about this project.
+    pub project: Option<ProjectId>,
+    /// Only those about this key.
+    pub key: Option<KeyId>,
+}
+
+/// Which lines of a project's event log to read.
+#[derive(Debug, Clone, Default)]
+pub struct EventFilter {
+    /// Only those about this key.
+    pub key: Option<KeyId>,
+    /// Only those of this name: a change's name, `key.used` or `key.refused`.
+    pub name: Option<String>,
+}
+
+/// A place in an event log, newest first. Opaque outside the store but for being carried in cursors.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EventPosition {
+    /// When the line happened.
+    pub at: Timestamp,
+    /// 0 for changes, 1 for folded uses.
+    pub kind: u8,
+    /// The line's number among its kind.
+    pub number: i64,
+}
+
+/// What `log verify` found.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[serde(tag = "result", rename_all = "snake_case")]
+pub enum LogVerdict {
+    /// Every entry is as it was written.
+    Intact {
+        /// The last revision.
+        revision: Revision,
+        /// How many signed heads the chain agrees with.
+        heads: u64,
+    },
+    /// The first entry that is not as it was written.
+    Broken {
+        /// Its place.
+        revision: Revision,
+        /// What is wrong with it.
+        reason: String,
+    },
+}
+
+/// A pepper that keys in the store were made under.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Canary {
+    /// Its version.
+    pub version: PepperVersion,
+    /// What its canary must be.
+    pub canary: Vec<u8>,
+    /// How many keys that could still open have a digest under this pepper and under no newer one.
+    pub keys: u64,
+}
+
+/// Where state and log are kept.
+#[async_trait]
+pub trait Store: Send + Sync + 'static {
+    /// Which store this is.
+    fn id(&self) -> StoreId;
+
+    /// Makes a proposal's changes, all or none, each under a revision of its own; returns their entries once
+    /// they are durable.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] and [`StoreError::Replayed`] where nothing was written because of what
+    /// stands there already; the others as they say.
+    async fn commit(&self, proposal: Proposal) -> Result<Vec<Entry>>;
+
+    /// The last revision and its hash.
+    async fn head(&self) -> Result<(Revision, [u8; 32])>;
+
+    /// The changes after a revision, oldest first, at most `limit`.
+    async fn changes_since(&self, after: Revision, limit: u32) -> Result<Vec<Entry>>;
+
+    /// Changes that fit a filter, newest first.
+    async fn changes(&self, filter: &ChangeFilter, page: Page) -> Result<Vec<Entry>>;
+
+    /// The key with this digest, with its context.
+    async fn key_by_digest(&self, digest: &Digest) -> Result<Read<Option<KeyInContext>>>;
+
+    /// Notes a further digest of a key, under a newer pepper. Not a change: it decides nothing.
+    async fn add_digest(&self, key: KeyId, digest: &Digest, pepper: PepperVersion) -> Result<()>;
+
+    /// A key by its id.
+    async fn key(&self, id: KeyId) -> Result<Option<Key>>;
+
+    /// A project's keys, newest first.
+    async fn keys(&self, project: ProjectId, filter: &KeyFilter, page: Page) -> Result<Vec<Key>>;
+
+    /// What is known of the use of each of these keys, in their order.
+    async fn key_usage(&self, keys: &[KeyId]) -> Result<Vec<KeyUsage>>;
+
+    /// An organization by its id, deleted ones included.
+    async fn organization(&self, id: OrganizationId) -> Result<Option<Organization>>;
+
+    /// Organizations that are not deleted, newest first.
+    async fn organizations(&self, page: Page) -> Result<Vec<Organization>>;
+
+    /// A project by its id, deleted ones included.
+    async fn project(&self, id: ProjectId) -> Result<Option<Project>>;
+
+    /// An organization's projects that are not deleted, newest first.
+    async fn projects(&self, organization: OrganizationId, page: Page) -> Result<Vec<Project>>;
+
+    /// An API by its name.
+    async fn api(&self, name: &ApiName) -> Result<Option<Api>>;
+
+    /// All APIs, by name, with the revision of the snapshot.
+    async fn apis(&self) -> Result<Read<Vec<Api>>>;
+
+    /// A management key by its id.
+    async fn management_key(&self, id: ManagementKeyId) -> Result<Option<ManagementKey>>;
+
+    /// Management keys, revoked ones included, newest first.
+    async fn management_keys(&self, page: Page) -> Result<Vec<ManagementKey>>;
+
+    /// The management key with this digest.
+    async fn management_key_by_digest(&self, digest: &Digest) -> Result<Read<Option<ManagementKey>>>;
+
+    /// What was answered to a request with this `Idempotency-Key` of this caller.
+    async fn idempotency(&self, caller: &str, key: &str) -> Result<Option<Idempotency>>;
+
+    /// Adds a batch of folded uses; a batch added before adds nothing.
+    async fn record_usage(&self, batch: &UsageBatch) -> Result<()>;
+
+    /// A project's folded uses between two moments, oldest first.
+    async fn usage(&self, project: ProjectId, from: Timestamp, to: Timestamp) -> Result<Vec<UsageRow>>;
+
+    /// A project's event log, newest first: changes and folded uses together.
+    async fn events(
+        &self,
+        project: ProjectId,
+        filter: &EventFilter,
+        before: Option<EventPosition>,
+        limit: u32,
+    ) -> Result<Vec<(EventPosition, Event)>>;
+
+    /// Checks the log's chain, and that it holds every one of `heads`.
+    async fn verify_log(&self, heads: &[SignedHead]) -> Result<LogVerdict>;
+
+    /// Writes a consistent copy to a new file while work goes on; returns the last revision in it.
+    async fn backup(&self, to: &Path) -> Result<Revision>;
+
+    /// The peppers that keys were made under.
+    async fn canaries(&self) -> Result<Vec<Canary>>;
+
+    /// Notes a pepper brought into use.
+    async fn add_canary(&self, version: PepperVersion, canary: &[u8]) -> Result<()>;
+
+    /// Forgets a pepper's canary and the digests under it that have a newer one.
+    async fn retire_pepper(&self, version: PepperVersion) -> Result<()>;
+
+    /// Whether the store can be written to, for readiness.
+    async fn is_writable(&self) -> bool;
+}
