@@ -20,4 +20,5 @@ pub mod scope;
 pub mod secret;
 pub mod store;
 pub mod tenancy;
+pub mod text;
 pub mod usage;
