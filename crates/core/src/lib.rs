@@ -13,6 +13,7 @@ pub mod contract;
 pub mod decision;
 pub mod denial;
 pub mod id;
+pub mod json;
 pub mod key;
 pub mod log;
 pub mod permission;
