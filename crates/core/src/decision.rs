@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 
-use crate::change::Revision;
+use crate::change::{OrganizationChange, ProjectChange, Revision};
 use crate::clock::Timestamp;
 use crate::contract::Contract;
 use crate::denial::{Denial, Refusal};
@@ -133,6 +133,33 @@ impl ProjectFacts {
             state: project.state,
             organization_state: organization.state,
         }
+    }
+
+    /// The facts after a change to the project.
+    pub fn after(&self, change: &ProjectChange, at: Timestamp) -> Self {
+        let mut facts = self.clone();
+        match change {
+            ProjectChange::PlanSet { plan } => facts.plan = plan.clone(),
+            ProjectChange::Suspended => facts.state = TenantState::Suspended { at },
+            ProjectChange::Resumed => facts.state = TenantState::Active,
+            ProjectChange::Deleted => facts.state = TenantState::Deleted { at },
+            ProjectChange::Created { .. }
+            | ProjectChange::Renamed { .. }
+            | ProjectChange::ActiveKeyLimitSet { .. } => {}
+        }
+        facts
+    }
+
+    /// The facts after a change to the project's organization.
+    pub fn after_organization(&self, change: &OrganizationChange, at: Timestamp) -> Self {
+        let mut facts = self.clone();
+        match change {
+            OrganizationChange::Suspended => facts.organization_state = TenantState::Suspended { at },
+            OrganizationChange::Resumed => facts.organization_state = TenantState::Active,
+            OrganizationChange::Deleted => facts.organization_state = TenantState::Deleted { at },
+            OrganizationChange::Created { .. } | OrganizationChange::Renamed { .. } => {}
+        }
+        facts
     }
 }
 

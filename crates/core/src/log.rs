@@ -51,6 +51,23 @@ impl LogKeys {
         bool::from(self.link(previous, revision, body).as_slice().ct_eq(hash))
     }
 
+    /// A seal over a record of the state: whoever reads it back can tell that it is as Keyward wrote it, and
+    /// not a bad page or another's hand. `kind` keeps records of one kind from passing for another.
+    pub fn seal(&self, kind: &str, record: &[u8]) -> [u8; 16] {
+        let mut mac = self.chain.clone();
+        mac.update(b"keyward/record/v1\0");
+        mac.update(kind.as_bytes());
+        mac.update(b"\0");
+        mac.update(record);
+        let full: [u8; 32] = mac.finalize().into_bytes().into();
+        std::array::from_fn(|i| full[i])
+    }
+
+    /// Whether `seal` is the right one for a record.
+    pub fn has_sealed(&self, kind: &str, record: &[u8], seal: &[u8]) -> bool {
+        bool::from(self.seal(kind, record).as_slice().ct_eq(seal))
+    }
+
     /// Signs the head of the log.
     pub fn sign(&self, store: StoreId, revision: Revision, hash: [u8; 32], at: Timestamp) -> SignedHead {
         let head = Head { store, revision, hash: Hash(hash), at };

@@ -1,42 +1,82 @@
-//! stub: signatures are settled, bodies are being written by the lead.
-#![allow(unused)]
-use keyward_core::change::Revision;
-use keyward_core::clock::Clock;
-use keyward_core::contract::{Contract, Presets};
-use keyward_core::decision::{Grant, KeyFacts, RequestFacts};
-use keyward_core::denial::Denial;
-use keyward_core::id::{ApiName, KeyId, ProjectId};
-use keyward_core::secret::Peppers;
-use keyward_core::store::Store;
-use keyward_core::tenancy::ManagementKey;
+//! The engine: one a node. Holds everything that decisions need in memory and takes them.
+//!
+//! This file is the way of one verify; `follow` is the way of one change into force.
+
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use keyward_core::change::Revision;
+use keyward_core::clock::Clock;
+use keyward_core::contract::{Contract, ContractError};
+use keyward_core::decision::{Grant, KeyFacts, RequestFacts, Unlimited, decide};
+use keyward_core::denial::{Denial, Refusal};
+use keyward_core::id::{ApiName, KeyId, ProjectId};
+use keyward_core::secret::{Digest, Peppers, Recognised, Unrecognised, management_key_format};
+use keyward_core::store::{Store, StoreError};
+use keyward_core::tenancy::ManagementKey;
+use tokio_util::sync::CancellationToken;
+
 use crate::Exchange;
+use crate::budget::MissBudget;
+use crate::cache::{Cache, Entry};
+use crate::exchange::Exchanges;
+use crate::fill::Fills;
+use crate::lease::Lease;
+use crate::management::ManagementKeys;
+use crate::usage::Usage;
+
+/// How often a look-up starts over because the key changed while it was on its way.
+const LOOKUPS_MAX: usize = 16;
 
 /// What a node knows and decides by.
-pub struct Engine(());
+pub struct Engine {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) peppers: Arc<Peppers>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) cache: Cache,
+    pub(crate) lease: Lease,
+    pub(crate) exchanges: Arc<Exchanges>,
+    pub(crate) management: ManagementKeys,
+    pub(crate) apis: ArcSwap<BTreeMap<ApiName, Arc<ApiInForce>>>,
+    pub(crate) following: tokio::sync::Mutex<()>,
+    pub(crate) fills: Fills,
+    pub(crate) misses: MissBudget,
+    usage: Usage,
+    background: CancellationToken,
+}
 
 /// Settings of an engine.
 #[derive(Debug, Clone)]
 pub struct EngineOptions {
     /// Look-ups a second of credentials that anybody could have made up, over all callers.
     pub misses_per_second: u32,
-    /// The same for one address.
+    /// The same for one address (for IPv6, one /64).
     pub misses_per_second_per_address: u32,
 }
-impl Default for EngineOptions { fn default() -> Self { EngineOptions { misses_per_second: 1000, misses_per_second_per_address: 50 } } }
+
+impl Default for EngineOptions {
+    fn default() -> Self {
+        EngineOptions { misses_per_second: 2000, misses_per_second_per_address: 200 }
+    }
+}
 
 /// Why an engine did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The store could not be read.
     #[error(transparent)]
-    Store(#[from] keyward_core::store::StoreError),
+    Store(#[from] StoreError),
     /// The contract in force of an API cannot be read by this version.
     #[error("the contract in force of {api} cannot be read: {error}")]
-    Contract { /** which */ api: ApiName, /** why */ error: keyward_core::contract::ContractError },
+    Contract {
+        /// Which API's.
+        api: ApiName,
+        /// What is wrong with it.
+        error: ContractError,
+    },
 }
 
 /// An API with its contract in force, compiled.
@@ -57,7 +97,7 @@ pub struct Ask<'a> {
     pub api: Option<&'a ApiInForce>,
     /// The credential as presented.
     pub presented: &'a str,
-    /// What the request is about (`api` inside is filled in by the engine from above).
+    /// What the request is about (`api` inside is filled in from above).
     pub facts: RequestFacts<'a>,
 }
 
@@ -70,12 +110,13 @@ pub struct Decision {
     pub key: Option<KeyId>,
 }
 
-/// A decision with the exchange it opened, where it is a grant.
+/// A decision with the exchange it opened.
 #[derive(Debug)]
 pub struct Opened {
     /// The decision.
     pub decision: Decision,
-    /// Registered before the decision was taken, so that no revocation can slip in between. Some exactly on a grant.
+    /// Registered before the decision was taken, so that no revocation can slip in between. Some exactly on a
+    /// grant.
     pub exchange: Option<Exchange>,
 }
 
@@ -88,49 +129,261 @@ pub struct Identified {
     pub project: ProjectId,
 }
 
-/// How a change took force.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct InForce {
-    /// How many nodes confirmed it.
-    pub nodes: u32,
-    /// How long the call waited for that, in milliseconds.
-    pub waited_ms: u64,
+impl Engine {
+    /// Loads contracts and management keys, follows the log to its end, and starts the background work:
+    /// writing uses every second and ending exchanges whose key has expired.
+    ///
+    /// # Errors
+    /// [`StartError`] where the store cannot be read or a contract in it cannot be compiled.
+    pub async fn start(
+        store: Arc<dyn Store>,
+        peppers: Arc<Peppers>,
+        clock: Arc<dyn Clock>,
+        options: EngineOptions,
+    ) -> Result<Arc<Engine>, StartError> {
+        let apis = store.apis().await?;
+        let compiled = apis.value.iter().map(|api| {
+            let compiled = crate::follow::compile(api);
+            compiled
+                .map(|compiled| (api.name.clone(), Arc::new(compiled)))
+                .map_err(|error| StartError::Contract { api: api.name.clone(), error })
+        });
+        let engine = Arc::new(Engine {
+            cache: Cache::new(apis.revision),
+            lease: Lease::endless(),
+            exchanges: Exchanges::new(),
+            management: ManagementKeys::load(&*store).await?,
+            apis: ArcSwap::from_pointee(compiled.collect::<Result<_, _>>()?),
+            following: tokio::sync::Mutex::default(),
+            fills: Fills::new(),
+            misses: MissBudget::new(options.misses_per_second, options.misses_per_second_per_address),
+            usage: Usage::new(),
+            background: CancellationToken::new(),
+            store,
+            peppers,
+            clock,
+        });
+        engine.follow().await?;
+        tokio::spawn(background(Arc::clone(&engine)));
+        Ok(engine)
+    }
+
+    /// The APIs with their contracts in force. Cheap; the same `Arc` until one changes.
+    pub fn apis(&self) -> Arc<BTreeMap<ApiName, Arc<ApiInForce>>> {
+        self.apis.load_full()
+    }
+
+    /// One of them.
+    pub fn api(&self, name: &ApiName) -> Option<Arc<ApiInForce>> {
+        self.apis.load().get(name).cloned()
+    }
+
+    /// Decides, and notes the use or refusal. Does no I/O for a key that is cached.
+    pub async fn verify(&self, ask: &Ask<'_>) -> Decision {
+        match self.lookup(ask.api, ask.presented, ask.facts.address).await {
+            Ok(entry) => self.judge(&entry, ask),
+            Err(denial) => Decision { outcome: Err(denial), key: None },
+        }
+    }
+
+    /// The same for a request that goes on after the decision.
+    pub async fn open(&self, ask: &Ask<'_>) -> Opened {
+        for _ in 0..LOOKUPS_MAX {
+            let entry = match self.lookup(ask.api, ask.presented, ask.facts.address).await {
+                Ok(entry) => entry,
+                Err(denial) => {
+                    return Opened { decision: Decision { outcome: Err(denial), key: None }, exchange: None };
+                }
+            };
+            // Registered first, looked at second: a change that this misses closes what is registered.
+            let exchange = self.exchanges.enter(entry.owner(), entry.facts.ends_at());
+            if entry.is_stale() {
+                continue;
+            }
+            let decision = self.judge(&entry, ask);
+            let exchange = decision.outcome.is_ok().then_some(exchange);
+            return Opened { decision, exchange };
+        }
+        Opened { decision: Decision { outcome: Err(UNAVAILABLE), key: None }, exchange: None }
+    }
+
+    /// Finds the key without deciding or noting anything: to see whether the body must be read for its limits.
+    ///
+    /// # Errors
+    /// The denial where there is no such key, or it cannot be told now.
+    pub async fn identify(
+        &self,
+        api: Option<&ApiInForce>,
+        presented: &str,
+        address: Option<IpAddr>,
+    ) -> Result<Identified, Denial> {
+        let entry = self.lookup(api, presented, address).await?;
+        Ok(Identified { key: Arc::clone(&entry.facts), project: entry.project.id })
+    }
+
+    /// The live management key that a secret is.
+    ///
+    /// # Errors
+    /// The denial where it is none.
+    pub async fn authenticate(&self, presented: &str) -> Result<Arc<ManagementKey>, Denial> {
+        if !self.lease.holds(&*self.clock) {
+            return Err(UNAVAILABLE);
+        }
+        let format = management_key_format();
+        let recognised = format.recognise(&self.peppers, presented).map_err(denial_of)?;
+        let older = format.older_digests(&self.peppers, presented);
+        let found = std::iter::once(*recognised.digest()).chain(older).find_map(|digest| self.management.get(&digest));
+        let key = found.ok_or(Denial::new(Refusal::UnknownKey))?;
+        match key.is_live(self.clock.now()) {
+            true => Ok(key),
+            false if key.revoked_at.is_some() => Err(Denial::new(Refusal::Revoked)),
+            false => Err(Denial::new(Refusal::Expired)),
+        }
+    }
+
+    /// The last revision this node follows.
+    pub fn applied(&self) -> Revision {
+        self.cache.applied()
+    }
+
+    /// Whether this node may grant now.
+    pub fn is_ready(&self) -> bool {
+        self.lease.holds(&*self.clock)
+    }
+
+    /// Writes what is noted of uses now; done by itself every second.
+    pub async fn flush_usage(&self) {
+        self.usage.flush(&*self.store).await;
+    }
+
+    /// How many keys are cached.
+    pub fn cached_keys(&self) -> usize {
+        self.cache.len()
+    }
+
+    /// How many requests are under way.
+    pub fn open_exchanges(&self) -> usize {
+        self.exchanges.len()
+    }
+
+    /// Forgets every cached key, so that the next use reads it anew.
+    pub fn forget_keys(&self) {
+        self.cache.clear();
+    }
+
+    /// Stops the background work after a last flush.
+    pub async fn stop(&self) {
+        self.background.cancel();
+        self.flush_usage().await;
+    }
+
+    /// The clock that decisions are taken by.
+    pub fn clock(&self) -> &Arc<dyn Clock> {
+        &self.clock
+    }
+
+    /// Judges a key by what is known now, and notes the outcome.
+    fn judge(&self, entry: &Arc<Entry>, ask: &Ask<'_>) -> Decision {
+        let now = self.clock.now();
+        let project = entry.project.facts.load();
+        let facts = RequestFacts { api: ask.api.map(|api| &api.name), ..ask.facts };
+        let apis = self.apis.load();
+        let outcome = match apis.get(&project.api) {
+            None => Err(UNAVAILABLE),
+            Some(api) => decide(&entry.facts, &project, &api.contract, &facts, now)
+                .and_then(|pending| pending.reserve(&Unlimited)),
+        };
+        match &outcome {
+            Ok(_) => self.usage.granted(entry, now, facts.address),
+            Err(denial) => self.usage.refused(entry.facts.id, &project, *denial, now, facts.address),
+        }
+        Decision { outcome, key: Some(entry.facts.id) }
+    }
+
+    /// Finds the key that a credential is: in the cache, else in the store.
+    async fn lookup(
+        &self,
+        api: Option<&ApiInForce>,
+        presented: &str,
+        address: Option<IpAddr>,
+    ) -> Result<Arc<Entry>, Denial> {
+        // Before the look-up: what the cache holds is good as of a moment when the lease held.
+        if !self.lease.holds(&*self.clock) {
+            return Err(UNAVAILABLE);
+        }
+        match api {
+            Some(api) => {
+                let recognised = api.contract.key.recognise(&self.peppers, presented).map_err(denial_of)?;
+                self.find(api, &recognised, presented, address).await
+            }
+            None => self.lookup_in_all(presented, address).await,
+        }
+    }
+
+    /// Finds a credential for which the caller named no API: by its shape.
+    async fn lookup_in_all(&self, presented: &str, address: Option<IpAddr>) -> Result<Arc<Entry>, Denial> {
+        let mut denial = Denial::new(Refusal::MalformedKey);
+        let apis = self.apis.load_full();
+        for api in apis.values() {
+            match api.contract.key.recognise(&self.peppers, presented) {
+                Ok(recognised) => match self.find(api, &recognised, presented, address).await {
+                    Err(unknown) if unknown.refusal() == Refusal::UnknownKey => denial = unknown,
+                    found => return found,
+                },
+                Err(Unrecognised::Forged) => denial = Denial::new(Refusal::UnknownKey),
+                Err(Unrecognised::Malformed) => {}
+            }
+        }
+        Err(denial)
+    }
+
+    async fn find(
+        &self,
+        api: &ApiInForce,
+        recognised: &Recognised,
+        presented: &str,
+        address: Option<IpAddr>,
+    ) -> Result<Arc<Entry>, Denial> {
+        if let Some(entry) = self.cached(recognised.digest()) {
+            return Ok(entry);
+        }
+        self.fill(api, recognised, presented, address).await
+    }
+
+    pub(crate) fn cached(&self, digest: &Digest) -> Option<Arc<Entry>> {
+        let entry = self.cache.get(digest)?;
+        if entry.is_stale() {
+            self.cache.drop_stale(digest, &entry);
+            return None;
+        }
+        Some(entry)
+    }
 }
 
-/// The change is durable, but whether every node follows it is not known: never answer success.
-#[derive(Debug, thiserror::Error)]
-#[error("the change is written, but could not be put in force here: {0}")]
-pub struct Unsettled(pub String);
+/// What cannot be decided now is never granted.
+pub(crate) const UNAVAILABLE: Denial = Denial::new(Refusal::Unavailable);
 
-impl Engine {
-    /// Loads contracts and management keys, and starts the background work (usage batches, sweeping of expired exchanges).
-    pub async fn start(store: Arc<dyn Store>, peppers: Arc<Peppers>, clock: Arc<dyn Clock>, options: EngineOptions) -> Result<Arc<Engine>, StartError> { unimplemented!() }
-    /// The APIs with their contracts in force. Cheap; the same `Arc` until one changes.
-    pub fn apis(&self) -> Arc<BTreeMap<ApiName, Arc<ApiInForce>>> { unimplemented!() }
-    /// One of them.
-    pub fn api(&self, name: &ApiName) -> Option<Arc<ApiInForce>> { unimplemented!() }
-    /// Decides, and notes the use or refusal. Never waits on I/O for a key that is cached.
-    pub async fn verify(&self, ask: &Ask<'_>) -> Decision { unimplemented!() }
-    /// The same for a request that goes on after the decision.
-    pub async fn open(&self, ask: &Ask<'_>) -> Opened { unimplemented!() }
-    /// Finds the key without deciding or noting anything: to see whether the body must be read for its limits.
-    pub async fn identify(&self, api: Option<&ApiInForce>, presented: &str, address: Option<IpAddr>) -> Result<Identified, Denial> { unimplemented!() }
-    /// The live management key that a secret is. Denials: Missing/Malformed/Unknown/Revoked/Expired/Unavailable.
-    pub async fn authenticate(&self, presented: &str) -> Result<Arc<ManagementKey>, Denial> { unimplemented!() }
-    /// Waits until everything up to `revision` is in force on every node: applied here, exchanges of keys taken away closed.
-    pub async fn settle(&self, revision: Revision) -> Result<InForce, Unsettled> { unimplemented!() }
-    /// The last revision this node follows.
-    pub fn applied(&self) -> Revision { unimplemented!() }
-    /// Whether this node may grant now (its lease holds).
-    pub fn is_ready(&self) -> bool { unimplemented!() }
-    /// Writes what is noted of uses now; done by itself every second. Used at stop and by tests.
-    pub async fn flush_usage(&self) { unimplemented!() }
-    /// How many keys are cached.
-    pub fn cached_keys(&self) -> usize { unimplemented!() }
-    /// Forgets every cached key, so that the next use reads it anew. For tests and operators.
-    pub fn forget_keys(&self) { unimplemented!() }
-    /// Stops the background work after a last flush.
-    pub async fn stop(&self) { unimplemented!() }
-    /// The clock that decisions are taken by.
-    pub fn clock(&self) -> &Arc<dyn Clock> { unimplemented!() }
+fn denial_of(unrecognised: Unrecognised) -> Denial {
+    Denial::new(match unrecognised {
+        Unrecognised::Malformed => Refusal::MalformedKey,
+        Unrecognised::Forged => Refusal::UnknownKey,
+    })
+}
+
+async fn background(engine: Arc<Engine>) {
+    let mut tick = tokio::time::interval(Duration::from_secs(1));
+    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            () = engine.background.cancelled() => return,
+            _ = tick.tick() => {}
+        }
+        engine.flush_usage().await;
+        let ended = engine.exchanges.close_ended(engine.clock.now());
+        engine.exchanges.drain(ended).await;
+        metrics::gauge!("keyward_cached_keys").set(engine.cached_keys() as f64);
+        metrics::gauge!("keyward_applied_revision").set(engine.applied().0 as f64);
+        metrics::gauge!("keyward_exchanges").set(engine.open_exchanges() as f64);
+        engine.recover().await;
+    }
 }

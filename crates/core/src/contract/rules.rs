@@ -77,6 +77,16 @@ impl KeyRules {
         }
         digests
     }
+
+    /// The digest under the current pepper of a credential that turned out to be a key of this API: what a
+    /// key of an older pepper is re-hashed to.
+    pub fn rehashed(&self, peppers: &Peppers, presented: Presented<'_>) -> Option<crate::secret::Digest> {
+        let of_format = [&self.live, &self.test]
+            .into_iter()
+            .find(|format| format.recognise(peppers, presented).is_ok())
+            .map(|format| format.rehashed(peppers, presented));
+        of_format.unwrap_or_else(|| imported_digests(peppers, presented).first().copied())
+    }
 }
 
 /// Rules of a key's name.

@@ -1,0 +1,285 @@
+//! What a node keeps in memory of keys and projects, and the fence that keeps stale reads out.
+//!
+//! An entry never changes: a change to its key marks it stale and takes it out, and the next use reads the
+//! key anew. Entries get in only through [`Cache::admit`], which refuses what was read before a change that
+//! has been applied since.
+
+use std::collections::{HashMap, VecDeque};
+use std::hash::{BuildHasherDefault, Hasher};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering};
+
+use arc_swap::ArcSwap;
+use keyward_core::change::{Change, Entry as LogEntry, Revision};
+use keyward_core::decision::{KeyFacts, ProjectFacts};
+use keyward_core::id::{KeyId, OrganizationId, ProjectId};
+use keyward_core::secret::Digest;
+use keyward_core::store::{KeyInContext, Read};
+use parking_lot::Mutex;
+
+use crate::exchange::Owner;
+
+/// How many applied changes the fence remembers; a read that is older than all of them is not kept.
+const REMEMBERED: usize = 4096;
+/// How many digests are remembered that no key has.
+const ABSENT_SLOTS: usize = 65_536;
+
+/// A key in memory.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    pub facts: Arc<KeyFacts>,
+    pub project: Arc<ProjectSlot>,
+    digest: Digest,
+    stale: AtomicBool,
+    /// Grants since the last flush, the first and the last of them.
+    pub granted: AtomicU32,
+    pub first_granted: AtomicI64,
+    pub last_granted: AtomicI64,
+}
+
+impl Entry {
+    /// Whether a change to the key was applied since: look it up again.
+    pub fn is_stale(&self) -> bool {
+        self.stale.load(Ordering::SeqCst)
+    }
+
+    pub fn owner(&self) -> Owner {
+        Owner { key: self.facts.id, project: self.project.id, organization: self.project.organization }
+    }
+}
+
+/// A project in memory, shared by the entries of its keys.
+#[derive(Debug)]
+pub(crate) struct ProjectSlot {
+    pub id: ProjectId,
+    pub organization: OrganizationId,
+    pub facts: ArcSwap<ProjectFacts>,
+    /// The revision its facts were read at: older changes are in them.
+    read_at: Revision,
+}
+
+/// Keys and projects in memory.
+#[derive(Debug)]
+pub(crate) struct Cache {
+    by_digest: papaya::HashMap<Digest, Arc<Entry>, BuildHasherDefault<DigestHasher>>,
+    by_id: papaya::HashMap<KeyId, Arc<Entry>>,
+    /// Everything that must be looked at and altered in one step when something is let in or applied.
+    fence: Mutex<Fence>,
+    absent: Mutex<Box<[Option<Digest>]>>,
+}
+
+#[derive(Debug)]
+struct Fence {
+    applied: Revision,
+    recent: VecDeque<(Revision, Touched)>,
+    projects: HashMap<ProjectId, Arc<ProjectSlot>>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Touched {
+    Key(KeyId),
+    Project(ProjectId),
+    Organization(OrganizationId),
+    Everything,
+    Nothing,
+}
+
+/// Takes the digest's own bytes: they are uniform already.
+#[derive(Debug, Default)]
+pub(crate) struct DigestHasher(u64);
+
+impl Hasher for DigestHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        if let Some(first) = bytes.first_chunk::<8>() {
+            self.0 = u64::from_le_bytes(*first);
+        }
+    }
+
+    fn write_usize(&mut self, _length: usize) {}
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
+impl Cache {
+    pub fn new(applied: Revision) -> Self {
+        Cache {
+            by_digest: papaya::HashMap::default(),
+            by_id: papaya::HashMap::default(),
+            fence: Mutex::new(Fence { applied, recent: VecDeque::new(), projects: HashMap::new() }),
+            absent: Mutex::new(vec![None; ABSENT_SLOTS].into()),
+        }
+    }
+
+    /// The key with this digest, if it is in memory.
+    pub fn get(&self, digest: &Digest) -> Option<Arc<Entry>> {
+        self.by_digest.pin().get(digest).cloned()
+    }
+
+    pub fn len(&self) -> usize {
+        self.by_id.len()
+    }
+
+    pub fn applied(&self) -> Revision {
+        self.fence.lock().applied
+    }
+
+    /// Lets in a key that was read, unless a change to it was applied after the revision it was read at: then
+    /// none is given, and the key has to be read again.
+    pub fn admit(&self, digest: &Digest, read: Read<KeyInContext>) -> Option<Arc<Entry>> {
+        let Read { value: KeyInContext { key, project, organization }, revision } = read;
+        let mut fence = self.fence.lock();
+        if !fence.is_current(revision, key.id, project.id, organization.id) {
+            return None;
+        }
+        let slot = fence.projects.entry(project.id).or_insert_with(|| {
+            Arc::new(ProjectSlot {
+                id: project.id,
+                organization: organization.id,
+                facts: ArcSwap::from_pointee(ProjectFacts::of(&project, &organization)),
+                read_at: revision,
+            })
+        });
+        let slot = Arc::clone(slot);
+        let entry = match self.by_id.pin().get(&key.id) {
+            // Known under another digest already (an older pepper's): both lead to one entry.
+            Some(known) => Arc::clone(known),
+            None => Arc::new(Entry {
+                facts: Arc::new(KeyFacts::of(&key)),
+                project: slot,
+                digest: *digest,
+                stale: AtomicBool::new(false),
+                granted: AtomicU32::new(0),
+                first_granted: AtomicI64::new(0),
+                last_granted: AtomicI64::new(0),
+            }),
+        };
+        self.by_id.pin().insert(key.id, Arc::clone(&entry));
+        self.by_digest.pin().insert(*digest, Arc::clone(&entry));
+        Some(entry)
+    }
+
+    /// Notes that no key had this digest at `revision`.
+    pub fn admit_absent(&self, digest: &Digest, revision: Revision) {
+        let fence = self.fence.lock();
+        if fence.applied <= revision {
+            self.absent.lock()[slot_of(digest)] = Some(*digest);
+        }
+    }
+
+    /// Whether it is known that no key has this digest.
+    pub fn is_absent(&self, digest: &Digest) -> bool {
+        self.absent.lock()[slot_of(digest)].as_ref() == Some(digest)
+    }
+
+    /// Applies one change of the log. Keys that it touches are read anew at their next use.
+    pub fn apply(&self, change: &LogEntry) {
+        let mut fence = self.fence.lock();
+        if change.revision <= fence.applied {
+            return;
+        }
+        let at = change.body.at;
+        let touched = match &change.body.change {
+            Change::Key { of, what } => {
+                if let keyward_core::change::KeyChange::Created { key: new }
+                | keyward_core::change::KeyChange::Rotated { new, .. } = what
+                {
+                    self.forget_absent(&new.digest);
+                }
+                self.take_out(of.id);
+                Touched::Key(of.id)
+            }
+            Change::Project { of, what } => {
+                fence.alter(change.revision, |slot| slot.id == of.id, |facts| facts.after(what, at));
+                Touched::Project(of.id)
+            }
+            Change::Organization { id, what } => {
+                let is_its = |slot: &ProjectSlot| slot.organization == *id;
+                fence.alter(change.revision, is_its, |facts| facts.after_organization(what, at));
+                Touched::Organization(*id)
+            }
+            Change::Store { .. } => {
+                self.clear();
+                fence.projects.clear();
+                Touched::Everything
+            }
+            Change::Api { .. } | Change::ManagementKey { .. } => Touched::Nothing,
+        };
+        fence.remember(change.revision, touched);
+    }
+
+    fn take_out(&self, id: KeyId) {
+        if let Some(entry) = self.by_id.pin().remove(&id) {
+            entry.stale.store(true, Ordering::SeqCst);
+            self.by_digest.pin().remove(&entry.digest);
+        }
+    }
+
+    /// Takes out every entry of a digest that has gone stale under another digest of the same key.
+    pub fn drop_stale(&self, digest: &Digest, entry: &Arc<Entry>) {
+        let map = self.by_digest.pin();
+        if map.get(digest).is_some_and(|held| Arc::ptr_eq(held, entry)) {
+            map.remove(digest);
+        }
+    }
+
+    fn forget_absent(&self, digest: &Digest) {
+        let mut absent = self.absent.lock();
+        let slot = &mut absent[slot_of(digest)];
+        if slot.as_ref() == Some(digest) {
+            *slot = None;
+        }
+    }
+
+    /// Forgets every key.
+    pub fn clear(&self) {
+        self.by_id.pin().values().for_each(|entry| entry.stale.store(true, Ordering::SeqCst));
+        self.by_id.pin().clear();
+        self.by_digest.pin().clear();
+        self.absent.lock().fill(None);
+    }
+}
+
+fn slot_of(digest: &Digest) -> usize {
+    digest.as_u64() as usize % ABSENT_SLOTS
+}
+
+impl Fence {
+    /// Whether what was read at `revision` of this key is still so.
+    fn is_current(&self, revision: Revision, key: KeyId, project: ProjectId, organization: OrganizationId) -> bool {
+        if self.applied <= revision {
+            return true;
+        }
+        let remembers_all_since = self.recent.front().is_some_and(|(oldest, _)| oldest.0 <= revision.0 + 1);
+        remembers_all_since
+            && self.recent.iter().rev().take_while(|(applied, _)| *applied > revision).all(|(_, touched)| {
+                match *touched {
+                    Touched::Key(id) => id != key,
+                    Touched::Project(id) => id != project,
+                    Touched::Organization(id) => id != organization,
+                    Touched::Everything => false,
+                    Touched::Nothing => true,
+                }
+            })
+    }
+
+    fn alter(
+        &mut self,
+        revision: Revision,
+        fits: impl Fn(&ProjectSlot) -> bool,
+        after: impl Fn(&ProjectFacts) -> ProjectFacts,
+    ) {
+        for slot in self.projects.values().filter(|slot| fits(slot) && slot.read_at < revision) {
+            slot.facts.store(Arc::new(after(&slot.facts.load())));
+        }
+    }
+
+    fn remember(&mut self, revision: Revision, touched: Touched) {
+        self.applied = revision;
+        if self.recent.len() == REMEMBERED {
+            self.recent.pop_front();
+        }
+        self.recent.push_back((revision, touched));
+    }
+}

@@ -1,0 +1,140 @@
+//! Following the log: how a change that is written comes into force on this node.
+//!
+//! The call that made a change waits in [`Engine::settle`] until the change is applied and the exchanges of
+//! what it takes away have ended. With the embedded store this node is the only one, so that is the whole
+//! barrier; several nodes will acknowledge to one another through the store.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use keyward_core::change::{Change, Entry, KeyChange, OrganizationChange, ProjectChange, Revision};
+use keyward_core::contract::{Contract, ContractError, Presets};
+use keyward_core::store::StoreError;
+use keyward_core::tenancy::Api;
+
+use crate::engine::{ApiInForce, Engine};
+use crate::exchange::{Closing, Owner};
+
+/// Changes read in one go.
+const BATCH: u32 = 512;
+
+/// How a change took force.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct InForce {
+    /// How many nodes confirmed it.
+    pub nodes: u32,
+    /// How long the call waited for that, in milliseconds.
+    pub waited_ms: u64,
+}
+
+/// The change is durable, but whether every node follows it is not known: never answer success.
+#[derive(Debug, thiserror::Error)]
+#[error("the change is written, but could not be put in force here: {0}")]
+pub struct Unsettled(#[from] StoreError);
+
+impl Engine {
+    /// Waits until everything up to `revision` is in force on every node: applied, and the exchanges of keys
+    /// that were taken away ended.
+    ///
+    /// # Errors
+    /// [`Unsettled`] where the log could not be read; the node grants nothing until it can.
+    pub async fn settle(&self, revision: Revision) -> Result<InForce, Unsettled> {
+        let began = self.clock.boottime_nanos();
+        // Entered even where the revision is applied already: whoever applied it may still be draining.
+        let outcome = self.follow_to(Some(revision)).await;
+        let waited = self.clock.boottime_nanos().saturating_sub(began);
+        match outcome {
+            Ok(()) => Ok(InForce { nodes: 1, waited_ms: u64::try_from(waited / 1_000_000).unwrap_or(0) }),
+            Err(error) => {
+                self.lease.suspend();
+                metrics::counter!("keyward_follow_failures_total").increment(1);
+                tracing::error!(%error, "the log could not be followed: nothing is granted until it can");
+                Err(Unsettled(error))
+            }
+        }
+    }
+
+    /// Follows the log to its end.
+    pub(crate) async fn follow(&self) -> Result<(), StoreError> {
+        self.follow_to(None).await
+    }
+
+    /// After the log could not be read: tries again, and grants again once it could.
+    pub(crate) async fn recover(&self) {
+        if !self.lease.holds(&*self.clock) && self.follow().await.is_ok() {
+            self.lease.resume();
+            tracing::info!("the log is followed again");
+        }
+    }
+
+    async fn follow_to(&self, revision: Option<Revision>) -> Result<(), StoreError> {
+        let _one_at_a_time = self.following.lock().await;
+        let mut closing = Closing::default();
+        while revision.is_none_or(|revision| self.applied() < revision) {
+            let entries = self.store.changes_since(self.applied(), BATCH).await?;
+            if entries.is_empty() {
+                break;
+            }
+            for entry in &entries {
+                closing.join(self.apply(entry));
+            }
+        }
+        self.exchanges.drain(closing).await;
+        Ok(())
+    }
+
+    /// Applies one change: memory first, exchanges second.
+    fn apply(&self, entry: &Entry) -> Closing {
+        match &entry.body.change {
+            Change::Api { api } => self.put_in_force(&Api { revision: entry.revision, ..Api::clone(api) }),
+            Change::ManagementKey { id, what } => self.management.apply(*id, what, entry.body.at, entry.revision),
+            Change::Organization { .. } | Change::Project { .. } | Change::Key { .. } | Change::Store { .. } => {}
+        }
+        self.cache.apply(entry);
+        self.close_what_ended(entry)
+    }
+
+    fn put_in_force(&self, api: &Api) {
+        let mut apis = BTreeMap::clone(&self.apis.load());
+        match compile(api) {
+            Ok(compiled) => {
+                apis.insert(api.name.clone(), Arc::new(compiled));
+            }
+            Err(error) => {
+                // Written by another version of Keyward. Without a contract nothing of the API is granted.
+                tracing::error!(api = %api.name, %error, "a contract cannot be read: its keys are refused");
+                apis.remove(&api.name);
+            }
+        }
+        self.apis.store(Arc::new(apis));
+    }
+
+    fn close_what_ended(&self, entry: &Entry) -> Closing {
+        match &entry.body.change {
+            Change::Key { of, what: KeyChange::Rotated { ends_at, .. } } if *ends_at > entry.body.at => {
+                self.exchanges.end_by(of.id, *ends_at);
+                Closing::default()
+            }
+            Change::Key { of, what: KeyChange::ExpirySet { expires_at } } => {
+                self.exchanges.end_by(of.id, *expires_at);
+                Closing::default()
+            }
+            change @ Change::Key { of, .. } if change.is_restrictive() => {
+                self.exchanges.close(|owner: &Owner| owner.key == of.id)
+            }
+            Change::Project { of, what: ProjectChange::Suspended | ProjectChange::Deleted } => {
+                self.exchanges.close(|owner| owner.project == of.id)
+            }
+            Change::Organization { id, what: OrganizationChange::Suspended | OrganizationChange::Deleted } => {
+                self.exchanges.close(|owner| owner.organization == *id)
+            }
+            _ => Closing::default(),
+        }
+    }
+}
+
+/// Compiles the contract in force of an API.
+pub(crate) fn compile(api: &Api) -> Result<ApiInForce, ContractError> {
+    let contract = Contract::read(&api.resolved, &Presets::default())?;
+    Ok(ApiInForce { name: api.name.clone(), revision: api.revision, contract: Arc::new(contract) })
+}
