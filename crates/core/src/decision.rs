@@ -198,10 +198,22 @@ pub struct ResourceNamed<'a> {
 
 /// A key that may do what was asked, as far as rules go; limits are still to be met.
 #[derive(Debug)]
-pub struct Pending<'a> {
-    key: &'a Arc<KeyFacts>,
+pub struct Pending<'a, K> {
+    key: &'a Arc<K>,
     project: &'a Arc<ProjectFacts>,
     contract: &'a Arc<Contract>,
+}
+
+/// Something that holds a key's facts: a node's cache keeps more beside them, in one piece of memory.
+pub trait HoldsKey: Send + Sync + 'static {
+    /// The facts.
+    fn facts(&self) -> &KeyFacts;
+}
+
+impl HoldsKey for KeyFacts {
+    fn facts(&self) -> &KeyFacts {
+        self
+    }
 }
 
 /// What stands between a pending decision and a grant: rate limits and quotas.
@@ -223,15 +235,15 @@ impl Limits for Unlimited {
     }
 }
 
-impl Pending<'_> {
+impl<K: HoldsKey> Pending<'_, K> {
     /// Meets the limits and becomes a grant.
     ///
     /// # Errors
     /// The denial of the limit that is used up.
     pub fn reserve(self, limits: &impl Limits) -> Result<Grant, Denial> {
-        limits.reserve(self.key, self.project, self.contract)?;
+        limits.reserve(self.key.facts(), self.project, self.contract)?;
         Ok(Grant {
-            key: Arc::clone(self.key),
+            key: Arc::clone(self.key) as Arc<dyn HoldsKey>,
             project: Arc::clone(self.project),
             contract: Arc::clone(self.contract),
         })
@@ -239,17 +251,23 @@ impl Pending<'_> {
 }
 
 /// A decision's yes: the permit that forwarding asks for. Cannot be made but by [`Pending::reserve`].
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Grant {
-    key: Arc<KeyFacts>,
+    key: Arc<dyn HoldsKey>,
     project: Arc<ProjectFacts>,
     contract: Arc<Contract>,
+}
+
+impl std::fmt::Debug for Grant {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Grant({})", self.key().id)
+    }
 }
 
 impl Grant {
     /// The key that opened.
     pub fn key(&self) -> &KeyFacts {
-        &self.key
+        self.key.facts()
     }
 
     /// Its project.
@@ -267,13 +285,14 @@ impl Grant {
 ///
 /// # Errors
 /// The first reason against it, the key's own state before what the request is about.
-pub fn decide<'a>(
-    key: &'a Arc<KeyFacts>,
+pub fn decide<'a, K: HoldsKey>(
+    key: &'a Arc<K>,
     project: &'a Arc<ProjectFacts>,
     contract: &'a Arc<Contract>,
     request: &RequestFacts<'_>,
     now: Timestamp,
-) -> Result<Pending<'a>, Denial> {
+) -> Result<Pending<'a, K>, Denial> {
+    let facts = key.facts();
     let deny = |refusal| Err(Denial::new(refusal));
     if project.state.is_deleted() || project.organization_state.is_deleted() {
         return deny(Refusal::UnknownKey);
@@ -281,7 +300,7 @@ pub fn decide<'a>(
     if request.api.is_some_and(|api| *api != project.api) {
         return deny(Refusal::UnknownKey);
     }
-    match key.standing(now) {
+    match facts.standing(now) {
         Standing::Active | Standing::Retiring => {}
         Standing::Revoked => return deny(Refusal::Revoked),
         Standing::Disabled => return deny(Refusal::Disabled),
@@ -296,13 +315,13 @@ pub fn decide<'a>(
     if !contract.plan_gives_access(&project.plan) {
         return deny(Refusal::PlanForbids);
     }
-    if !is_address_allowed(&key.addresses, request.address) {
+    if !is_address_allowed(&facts.addresses, request.address) {
         return deny(Refusal::AddressForbidden);
     }
-    if !request.scopes.iter().all(|scope| key.scopes.allow(scope)) {
+    if !request.scopes.iter().all(|scope| facts.scopes.allow(scope)) {
         return deny(Refusal::InsufficientScope);
     }
-    if !request.resources.iter().all(|resource| is_resource_allowed(&key.scopes, resource)) {
+    if !request.resources.iter().all(|resource| is_resource_allowed(&facts.scopes, resource)) {
         return deny(Refusal::InsufficientScope);
     }
     Ok(Pending { key, project, contract })

@@ -32,7 +32,9 @@ pub enum NotScopes {
 impl Scopes {
     /// Every scope: `*`.
     pub fn all() -> Self {
-        Scopes(Arc::from([Box::from("*")]))
+        // One for all: most keys have just this, and a node holds many keys.
+        static ALL: std::sync::OnceLock<Scopes> = std::sync::OnceLock::new();
+        ALL.get_or_init(|| Scopes(Arc::from([Box::from("*")]))).clone()
     }
 
     /// No scope: only routes that ask for none.
@@ -58,7 +60,10 @@ impl Scopes {
         if scopes.len() > SCOPES_MAX {
             return Err(NotScopes::TooMany);
         }
-        Ok(Scopes(scopes.into()))
+        match &scopes[..] {
+            [only] if &**only == "*" => Ok(Scopes::all()),
+            _ => Ok(Scopes(scopes.into())),
+        }
     }
 
     /// Whether these scopes hold `required`.

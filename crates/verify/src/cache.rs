@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering};
 
 use arc_swap::ArcSwap;
 use keyward_core::change::{Change, Entry as LogEntry, Revision};
-use keyward_core::decision::{KeyFacts, ProjectFacts};
+use keyward_core::decision::{HoldsKey, KeyFacts, ProjectFacts};
 use keyward_core::id::{KeyId, OrganizationId, ProjectId};
 use keyward_core::secret::Digest;
 use keyward_core::store::{KeyInContext, Read};
@@ -24,12 +24,11 @@ const REMEMBERED: usize = 4096;
 /// How many digests are remembered that no key has.
 const ABSENT_SLOTS: usize = 65_536;
 
-/// A key in memory.
+/// A key in memory, all in one piece: a decision on a key that is not hot costs one trip to memory for it.
 #[derive(Debug)]
 pub(crate) struct Entry {
-    pub facts: Arc<KeyFacts>,
+    pub facts: KeyFacts,
     pub project: Arc<ProjectSlot>,
-    digest: Digest,
     stale: AtomicBool,
     /// Grants since the last flush, the first and the last of them.
     pub granted: AtomicU32,
@@ -48,6 +47,12 @@ impl Entry {
     }
 }
 
+impl HoldsKey for Entry {
+    fn facts(&self) -> &KeyFacts {
+        &self.facts
+    }
+}
+
 /// A project in memory, shared by the entries of its keys.
 #[derive(Debug)]
 pub(crate) struct ProjectSlot {
@@ -62,7 +67,8 @@ pub(crate) struct ProjectSlot {
 #[derive(Debug)]
 pub(crate) struct Cache {
     by_digest: papaya::HashMap<Digest, Arc<Entry>, BuildHasherDefault<DigestHasher>>,
-    by_id: papaya::HashMap<KeyId, Arc<Entry>>,
+    /// Under which digest a key was let in first.
+    by_id: papaya::HashMap<KeyId, Digest>,
     /// Everything that must be looked at and altered in one step when something is let in or applied.
     fence: Mutex<Fence>,
     absent: Mutex<Box<[Option<Digest>]>>,
@@ -142,20 +148,20 @@ impl Cache {
             })
         });
         let slot = Arc::clone(slot);
-        let entry = match self.by_id.pin().get(&key.id) {
+        let known = self.by_id.pin().get(&key.id).and_then(|first| self.get(first));
+        let entry = match known {
             // Known under another digest already (an older pepper's): both lead to one entry.
-            Some(known) => Arc::clone(known),
+            Some(known) => known,
             None => Arc::new(Entry {
-                facts: Arc::new(KeyFacts::of(&key)),
+                facts: KeyFacts::of(&key),
                 project: slot,
-                digest: *digest,
                 stale: AtomicBool::new(false),
                 granted: AtomicU32::new(0),
                 first_granted: AtomicI64::new(0),
                 last_granted: AtomicI64::new(0),
             }),
         };
-        self.by_id.pin().insert(key.id, Arc::clone(&entry));
+        self.by_id.pin().get_or_insert(key.id, *digest);
         self.by_digest.pin().insert(*digest, Arc::clone(&entry));
         Some(entry)
     }
@@ -210,9 +216,11 @@ impl Cache {
     }
 
     fn take_out(&self, id: KeyId) {
-        if let Some(entry) = self.by_id.pin().remove(&id) {
+        let first = self.by_id.pin().remove(&id).copied();
+        if let Some(digest) = first
+            && let Some(entry) = self.by_digest.pin().remove(&digest)
+        {
             entry.stale.store(true, Ordering::SeqCst);
-            self.by_digest.pin().remove(&entry.digest);
         }
     }
 
@@ -234,7 +242,7 @@ impl Cache {
 
     /// Forgets every key.
     pub fn clear(&self) {
-        self.by_id.pin().values().for_each(|entry| entry.stale.store(true, Ordering::SeqCst));
+        self.by_digest.pin().values().for_each(|entry| entry.stale.store(true, Ordering::SeqCst));
         self.by_id.pin().clear();
         self.by_digest.pin().clear();
         self.absent.lock().fill(None);

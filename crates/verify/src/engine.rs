@@ -123,10 +123,19 @@ pub struct Opened {
 /// A known key, before anything is decided. Keep it for no longer than one request.
 #[derive(Debug)]
 pub struct Identified {
+    key: Arc<Entry>,
+}
+
+impl Identified {
     /// What is known of it.
-    pub key: Arc<KeyFacts>,
+    pub fn key(&self) -> &KeyFacts {
+        &self.key.facts
+    }
+
     /// Its project.
-    pub project: ProjectId,
+    pub fn project(&self) -> ProjectId {
+        self.key.project.id
+    }
 }
 
 impl Engine {
@@ -218,7 +227,7 @@ impl Engine {
         address: Option<IpAddr>,
     ) -> Result<Identified, Denial> {
         let entry = self.lookup(api, presented, address).await?;
-        Ok(Identified { key: Arc::clone(&entry.facts), project: entry.project.id })
+        Ok(Identified { key: entry })
     }
 
     /// The live management key that a secret is.
@@ -287,11 +296,12 @@ impl Engine {
         let now = self.clock.now();
         let project = entry.project.facts.load();
         let facts = RequestFacts { api: ask.api.map(|api| &api.name), ..ask.facts };
-        let apis = self.apis.load();
-        let outcome = match apis.get(&project.api) {
-            None => Err(UNAVAILABLE),
-            Some(api) => decide(&entry.facts, &project, &api.contract, &facts, now)
-                .and_then(|pending| pending.reserve(&Unlimited)),
+        let decide = |api: &ApiInForce| {
+            decide(entry, &project, &api.contract, &facts, now).and_then(|pending| pending.reserve(&Unlimited))
+        };
+        let outcome = match ask.api {
+            Some(api) => decide(api),
+            None => self.apis.load().get(&project.api).map_or(Err(UNAVAILABLE), |api| decide(api)),
         };
         match &outcome {
             Ok(_) => self.usage.granted(entry, now, facts.address),

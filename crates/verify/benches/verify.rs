@@ -1,0 +1,292 @@
+//! What one verify costs in process: nanoseconds for a cached key among a million, for a forged key, and bytes
+//! of memory for a key. Prints a table; `KEYS` and `ROUNDS` in the environment change the size.
+#![allow(clippy::print_stdout)]
+
+use std::collections::HashMap;
+use std::hint::black_box;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Instant;
+
+use async_trait::async_trait;
+use keyward_core::change::{Entry, Idempotency, Proposal, Revision};
+use keyward_core::clock::{Entropy, SystemEntropy, Timestamp};
+use keyward_core::contract::{Contract, Presets};
+use keyward_core::decision::RequestFacts;
+use keyward_core::id::{ApiName, KeyId, ManagementKeyId, OrganizationId, ProjectId, StoreId};
+use keyward_core::key::{Key, KeyState, Metadata};
+use keyward_core::log::SignedHead;
+use keyward_core::scope::Scopes;
+use keyward_core::secret::{Digest, PepperVersion, Peppers, Secret};
+use keyward_core::store::*;
+use keyward_core::tenancy::{Api, Environment, ManagementKey, Organization, Project, TenantState};
+use keyward_core::usage::{Event, KeyUsage, UsageBatch, UsageRow};
+use keyward_verify::{ApiInForce, Ask, Engine, EngineOptions, SystemClock};
+
+const PROJECTS: u128 = 1000;
+
+fn main() {
+    let number = |name: &str, default: usize| {
+        std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
+    };
+    // `cargo test --benches` runs this too: small then, to see that it works.
+    let small = !std::env::args().any(|arg| arg == "--bench");
+    let keys = number("KEYS", if small { 2_000 } else { 1_000_000 });
+    let rounds = number("ROUNDS", if small { 1 } else { 5 });
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(run(keys, rounds));
+}
+
+async fn run(keys: usize, rounds: usize) {
+    let peppers = Arc::new(Peppers::new(&[(1, &[7; 32])]).expect("a pepper"));
+    let (store, secrets) = synthetic(&peppers, keys);
+    let engine = Engine::start(Arc::new(store), Arc::clone(&peppers), Arc::new(SystemClock), EngineOptions::default())
+        .await
+        .expect("the engine starts");
+    let api = engine.api(&"standard".parse().expect("a name")).expect("the API is in force");
+
+    let before = resident();
+    for secret in &secrets {
+        assert!(engine.verify(&ask(&api, secret.expose())).await.outcome.is_ok());
+    }
+    let entries = (resident() - before) / keys as f64;
+    let index = index_bytes(keys);
+
+    let order = shuffled(keys);
+    println!("| one verify, one thread, {keys} keys cached | ns |\n| --- | --- |");
+    let row = |name: &str, nanos: f64| println!("| {name} | {nanos:.0} |");
+    let mut best = [f64::MAX; 4];
+    for _ in 0..rounds {
+        best[0] = best[0].min(time(&order, |i| engine.verify_now(&ask(&api, secrets[i].expose()))));
+        let hot: Vec<usize> = order.iter().map(|i| i % 4096.min(keys)).collect();
+        best[1] = best[1].min(time(&hot, |i| engine.verify_now(&ask(&api, secrets[i].expose()))));
+        let forged: Vec<String> = order.iter().take(10_000).map(|&i| forge(secrets[i].expose())).collect();
+        let small: Vec<usize> = (0..forged.len()).collect();
+        best[2] = best[2].min(time(&small, |i| engine.verify_now(&ask(&api, &forged[i]))));
+        best[3] = best[3].min(time(&small, |_| engine.verify_now(&ask(&api, "kw_live_x"))));
+    }
+    row("cached key, at random", best[0]);
+    row("cached key, among 4,096 hot ones", best[1]);
+    row("forged key (right shape and checksum, wrong tag)", best[2]);
+    row("malformed key", best[3]);
+    println!("\n| memory | bytes a key |\n| --- | --- |");
+    println!("| in all | {entries:.0} |\n| of which the two indexes | {index:.0} |\n| beside the indexes | {:.0} |", entries - index);
+    engine.stop().await;
+}
+
+fn ask<'a>(api: &'a ApiInForce, presented: &'a str) -> Ask<'a> {
+    Ask { api: Some(api), presented, facts: RequestFacts::default() }
+}
+
+/// The decision of a key that is cached, without an executor in between.
+trait VerifyNow {
+    fn verify_now(&self, ask: &Ask<'_>) -> bool;
+}
+
+impl VerifyNow for Arc<Engine> {
+    fn verify_now(&self, ask: &Ask<'_>) -> bool {
+        let future = std::pin::pin!(self.verify(ask));
+        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+        match future.poll(&mut context) {
+            std::task::Poll::Ready(decision) => black_box(decision).outcome.is_ok(),
+            std::task::Poll::Pending => panic!("a cached key is decided without waiting"),
+        }
+    }
+}
+
+fn time(order: &[usize], mut verify: impl FnMut(usize) -> bool) -> f64 {
+    let began = Instant::now();
+    for &i in order {
+        black_box(verify(i));
+    }
+    began.elapsed().as_nanos() as f64 / order.len() as f64
+}
+
+/// A key whose checksum is right and whose tag is not: what somebody who knows the format can make up.
+fn forge(secret: &str) -> String {
+    let (prefix, body) = secret.rsplit_once('_').expect("a prefix");
+    let mut bytes = keyward_core::base62::decode_32(body.as_bytes()).expect("base62");
+    bytes[5] ^= 1;
+    let mut crc = crc32fast::Hasher::new();
+    crc.update(prefix.as_bytes());
+    crc.update(&bytes[..28]);
+    bytes[28..].copy_from_slice(&crc.finalize().to_be_bytes());
+    format!("{prefix}_{}", keyward_core::base62::encode_32(&bytes))
+}
+
+fn shuffled(n: usize) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..n).collect();
+    let mut random = [0; 8];
+    for i in (1..n).rev() {
+        SystemEntropy.fill(&mut random);
+        order.swap(i, u64::from_le_bytes(random) as usize % (i + 1));
+    }
+    order
+}
+
+/// Resident memory in bytes.
+fn resident() -> f64 {
+    let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
+    let pages: f64 = statm.split(' ').nth(1).and_then(|n| n.parse().ok()).unwrap_or(0.0);
+    pages * 4096.0
+}
+
+/// What two maps of the same shape cost with nothing in them but a shared pointer.
+fn index_bytes(keys: usize) -> f64 {
+    let before = resident();
+    let nothing = Arc::new(());
+    let by_digest = papaya::HashMap::new();
+    let by_id = papaya::HashMap::new();
+    let mut digest = [0; 32];
+    for i in 0..keys {
+        SystemEntropy.fill(&mut digest);
+        by_digest.pin().insert(Digest::from_bytes(digest), Arc::clone(&nothing));
+        by_id.pin().insert(KeyId::from_u128(i as u128), Arc::clone(&nothing));
+    }
+    let bytes = (resident() - before) / keys as f64;
+    black_box((by_digest, by_id));
+    bytes
+}
+
+fn synthetic(peppers: &Peppers, keys: usize) -> (Synthetic, Vec<Secret>) {
+    let standard = include_str!("../../../contracts/standard.toml");
+    let contract = Contract::read(standard, &Presets::default()).expect("the preset is valid");
+    let mut store = Synthetic { keys: HashMap::new(), contract: contract.resolved.clone() };
+    let mut secrets = Vec::new();
+    for i in 0..keys as u128 {
+        let project = ProjectId::from_u128(i % PROJECTS);
+        let minted = contract.key.live.mint(peppers, project, &SystemEntropy);
+        store.keys.insert(minted.digest, (KeyId::from_u128(i), project));
+        secrets.push(minted.secret);
+    }
+    (store, secrets)
+}
+
+/// A store that makes up what it is asked for, so that the memory measured is the engine's.
+struct Synthetic {
+    keys: HashMap<Digest, (KeyId, ProjectId)>,
+    contract: String,
+}
+
+const AT: Timestamp = Timestamp::from_millis(1);
+const REVISION: Revision = Revision(1);
+
+impl Synthetic {
+    fn in_context(&self, digest: &Digest) -> Option<KeyInContext> {
+        let &(id, project) = self.keys.get(digest)?;
+        let organization = OrganizationId::from_u128(1);
+        let key = Key {
+            id,
+            project,
+            lineage: id,
+            name: None,
+            hint: String::new(),
+            digest: *digest,
+            pepper: 1,
+            scopes: Scopes::all(),
+            addresses: Vec::new(),
+            metadata: Metadata::new(),
+            created_at: AT,
+            expires_at: Some(Timestamp::MAX),
+            state: KeyState::Active,
+            created_revision: REVISION,
+            revision: REVISION,
+        };
+        let project = Project {
+            id: project,
+            organization,
+            api: "standard".parse().expect("a name"),
+            name: String::new(),
+            environment: Environment::Live,
+            plan: "standard".into(),
+            active_key_limit: None,
+            state: TenantState::Active,
+            created_at: AT,
+            created_revision: REVISION,
+            revision: REVISION,
+        };
+        let organization = Organization {
+            id: organization,
+            name: String::new(),
+            created_at: AT,
+            state: TenantState::Active,
+            created_revision: REVISION,
+            revision: REVISION,
+        };
+        Some(KeyInContext { key, project, organization })
+    }
+}
+
+macro_rules! not_asked {
+    ($($name:ident($($arg:ident: $type:ty),*) -> $out:ty;)*) => {
+        #[async_trait]
+        impl Store for Synthetic {
+            fn id(&self) -> StoreId {
+                StoreId::from_u128(1)
+            }
+
+            async fn key_by_digest(&self, digest: &Digest) -> Result<Read<Option<KeyInContext>>> {
+                Ok(Read { value: self.in_context(digest), revision: REVISION })
+            }
+
+            async fn apis(&self) -> Result<Read<Vec<Api>>> {
+                let api = Api {
+                    name: "standard".parse().expect("a name"),
+                    source: String::new(),
+                    resolved: self.contract.clone(),
+                    applied_at: AT,
+                    created_revision: REVISION,
+                    revision: REVISION,
+                };
+                Ok(Read { value: vec![api], revision: REVISION })
+            }
+
+            async fn management_keys(&self, _: Page) -> Result<Vec<ManagementKey>> {
+                Ok(Vec::new())
+            }
+
+            async fn changes_since(&self, _: Revision, _: u32) -> Result<Vec<Entry>> {
+                Ok(Vec::new())
+            }
+
+            async fn record_usage(&self, _: &UsageBatch) -> Result<()> {
+                Ok(())
+            }
+
+            async fn is_writable(&self) -> bool {
+                false
+            }
+
+            $(async fn $name(&self, $($arg: $type),*) -> Result<$out> {
+                $(let _ = $arg;)*
+                Err(StoreError::Unavailable("not part of this benchmark".into()))
+            })*
+        }
+    };
+}
+
+not_asked! {
+    commit(proposal: Proposal) -> Vec<Entry>;
+    head() -> (Revision, [u8; 32]);
+    changes(filter: &ChangeFilter, page: Page) -> Vec<Entry>;
+    add_digest(key: KeyId, digest: &Digest, pepper: PepperVersion) -> ();
+    key(id: KeyId) -> Option<Key>;
+    keys(project: ProjectId, filter: &KeyFilter, page: Page) -> Vec<Key>;
+    key_usage(keys: &[KeyId]) -> Vec<KeyUsage>;
+    organization(id: OrganizationId) -> Option<Organization>;
+    organizations(page: Page) -> Vec<Organization>;
+    project(id: ProjectId) -> Option<Project>;
+    projects(organization: OrganizationId, page: Page) -> Vec<Project>;
+    api(name: &ApiName) -> Option<Api>;
+    management_key(id: ManagementKeyId) -> Option<ManagementKey>;
+    management_key_by_digest(digest: &Digest) -> Read<Option<ManagementKey>>;
+    idempotency(caller: &str, key: &str) -> Option<Idempotency>;
+    usage(project: ProjectId, from: Timestamp, to: Timestamp) -> Vec<UsageRow>;
+    events(project: ProjectId, filter: &EventFilter, before: Option<EventPosition>, limit: u32) -> Vec<(EventPosition, Event)>;
+    verify_log(heads: &[SignedHead]) -> LogVerdict;
+    backup(to: &Path) -> Revision;
+    canaries() -> Vec<Canary>;
+    add_canary(version: PepperVersion, canary: &[u8]) -> ();
+    retire_pepper(version: PepperVersion) -> ();
+}
+
