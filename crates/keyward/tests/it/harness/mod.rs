@@ -1,0 +1,31 @@
+//! What every story starts with: [`Keyward`] (the real binary on free ports in a temporary folder),
+//! [`Upstream`] (an API behind the gateway that remembers what reached it), and [`raw`] (bytes on a socket).
+
+pub mod raw;
+mod server;
+mod upstream;
+
+pub use server::{Key, Keyward, Reply, Started};
+pub use upstream::{Scripted, Seen, Upstream};
+
+use std::time::{Duration, Instant};
+
+/// Waits until `condition` gives something, looking every few milliseconds; panics with `what` after ten
+/// seconds. For states that come about of themselves, never in place of an answer that can be waited for.
+#[track_caller]
+pub fn eventually<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    loop {
+        if let Some(found) = condition() {
+            return found;
+        }
+        assert!(Instant::now() < deadline, "not within ten seconds: {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// A moment this many seconds from now, as RFC 3339.
+pub fn in_seconds(seconds: i64) -> String {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_millis() as i64;
+    keyward_core::clock::Timestamp::from_millis(now + seconds * 1000).to_string()
+}

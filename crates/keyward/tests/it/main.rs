@@ -1,0 +1,16 @@
+//! End-to-end tests: the real binary in an empty folder, spoken to as its users speak to it.
+//!
+//! `harness` starts servers and speaks to them; the other modules are stories, each test named after the row of
+//! conformance.md or trust.md that it shows.
+#![allow(clippy::print_stderr, clippy::unwrap_used)]
+
+mod clients;
+mod conformance;
+mod contracts;
+mod edge;
+mod harness;
+mod input;
+mod lifecycle;
+mod secrets;
+mod storage;
+mod tenancy;
