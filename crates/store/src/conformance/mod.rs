@@ -1,0 +1,102 @@
+//! The suite that every store must pass, written against [`Store`] alone. A store's tests name a
+//! [`Fixture`] and [`conformance_suite!`](crate::conformance_suite) makes one test of each case.
+//!
+//! The suite reaches every method of the trait. What only one kind of store can go through (its files
+//! deleted, its disk full) is tested beside that store.
+#![allow(missing_docs, reason = "the cases' names say what they show")]
+
+pub mod commits;
+pub mod keys;
+pub mod log;
+pub mod peppers;
+pub mod records;
+pub mod usage;
+mod world;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use keyward_core::clock::ManualClock;
+use keyward_core::log::LogKeys;
+use keyward_core::store::Store;
+
+pub use world::World;
+
+/// How a kind of store is opened for one case.
+#[async_trait]
+pub trait Fixture: Send + Sync {
+    /// Opens the case's store: empty the first time, and as it was left every other time.
+    async fn open(&self) -> Arc<dyn Store>;
+
+    /// Ends the store that was opened last, as the end of its process would.
+    async fn close(&self);
+
+    /// The keys of the store's log.
+    fn log_keys(&self) -> &LogKeys;
+
+    /// The store's clock.
+    fn clock(&self) -> &ManualClock;
+
+    /// A folder for the case's own files.
+    fn folder(&self) -> PathBuf;
+}
+
+/// Makes a test of every case, each with a fixture from the given expression.
+#[macro_export]
+macro_rules! conformance_suite {
+    ($fixture:expr) => {
+        $crate::conformance_cases! { $fixture =>
+            commits: a_proposal_is_made_whole_and_in_order,
+            commits: a_failed_expectation_writes_nothing,
+            commits: every_expectation_is_checked,
+            commits: a_change_of_something_unknown_is_a_conflict,
+            commits: an_id_or_digest_that_is_taken_is_a_conflict,
+            commits: a_repeated_request_is_answered_from_the_record,
+            commits: callers_never_meet_in_idempotency,
+            commits: one_repeated_request_of_many_at_once_is_done_once,
+            commits: m2b_racing_creates_stop_exactly_at_the_limit,
+            commits: l07_fifty_rotations_at_once_have_one_winner,
+            commits: revisions_have_no_gaps_under_concurrency,
+            commits: a_caller_who_goes_away_does_not_halve_a_commit,
+            commits: the_store_survives_a_restart,
+            commits: i04_texts_are_only_ever_texts,
+            keys: a_key_is_read_by_digest_with_its_context,
+            keys: a_key_passes_through_its_states_as_core_says,
+            keys: a_rotation_makes_the_new_key_as_well,
+            keys: a_deleted_project_keeps_its_rows,
+            keys: live_keys_are_those_that_open,
+            keys: lists_filter_by_standing_and_name,
+            keys: lists_go_page_by_page_newest_first,
+            records: organizations_change_and_are_listed,
+            records: projects_change_and_are_listed,
+            records: apis_keep_their_first_revision,
+            records: management_keys_are_found_rotated_and_listed,
+            log: every_change_reads_back_as_it_was_answered,
+            log: changes_are_filtered_and_paged,
+            log: l14_events_are_changes_without_gaps,
+            log: s17_the_chain_and_its_heads_are_checked,
+            log: s08_a_backup_is_a_new_whole_file,
+            usage: q03_a_batch_counts_once,
+            usage: counts_add_up_and_last_use_never_goes_back,
+            usage: usage_is_read_by_whole_minutes,
+            usage: events_merge_changes_and_uses_newest_first,
+            usage: events_are_filtered_by_name_and_key,
+            peppers: a_key_has_a_digest_for_each_pepper,
+            peppers: k05_canaries_tell_which_peppers_keys_hang_on,
+            peppers: a_pepper_is_retired_with_what_has_a_newer_digest,
+        }
+    };
+}
+
+/// One test for each case; [`conformance_suite!`](crate::conformance_suite) lists them.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! conformance_cases {
+    ($fixture:expr => $($module:ident: $case:ident,)*) => {$(
+        #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+        async fn $case() {
+            $crate::conformance::$module::$case(&$fixture).await;
+        }
+    )*};
+}

@@ -1,0 +1,248 @@
+//! A store with something in it: short words for the records that cases need.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use keyward_core::change::{
+    Actor, Change, Entry, Expect, KeyChange, KeyRef, ManagementKeyChange, OrganizationChange, Origin,
+    ProjectChange, ProjectRef, Proposal, Revision,
+};
+use keyward_core::clock::Timestamp;
+use keyward_core::id::{ApiName, KeyId, ManagementKeyId, OrganizationId, ProjectId};
+use keyward_core::key::{Key, KeyState, Metadata};
+use keyward_core::scope::Scopes;
+use keyward_core::secret::Digest;
+use keyward_core::store::{Result, Store, StoreError};
+use keyward_core::tenancy::{
+    Api, Boundary, Environment, ManagementKey, Organization, Project, TenantState,
+};
+
+/// Ids and digests that no other has; stores may be shared by cases.
+static NEXT: AtomicU64 = AtomicU64::new(1);
+
+fn number() -> u128 {
+    let run = u128::from(std::process::id());
+    (run << 64) | u128::from(NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
+/// A store under test.
+#[derive(Clone)]
+pub struct World {
+    pub store: Arc<dyn Store>,
+    /// When everything happens that says nothing else.
+    pub now: Timestamp,
+}
+
+impl World {
+    pub fn new(store: Arc<dyn Store>, now: Timestamp) -> Self {
+        World { store, now }
+    }
+
+    pub fn proposal(&self, changes: Vec<Change>) -> Proposal {
+        Proposal {
+            actor: Actor::Operator { command: "test".into() },
+            origin: Origin { address: Some([127, 0, 0, 1].into()), request_id: Some("r-1".into()) },
+            at: self.now,
+            expect: Vec::new(),
+            changes,
+            idempotency: None,
+        }
+    }
+
+    pub async fn propose(&self, changes: Vec<Change>) -> Result<Vec<Entry>> {
+        self.store.commit(self.proposal(changes)).await
+    }
+
+    pub async fn expecting(&self, expect: Vec<Expect>, changes: Vec<Change>) -> Result<Vec<Entry>> {
+        self.store.commit(Proposal { expect, ..self.proposal(changes) }).await
+    }
+
+    /// Makes one change that must go through.
+    pub async fn make(&self, change: Change) -> Entry {
+        self.propose(vec![change]).await.expect("the change is made").remove(0)
+    }
+
+    pub fn new_organization(&self, name: &str) -> Organization {
+        Organization {
+            id: OrganizationId::from_u128(number()),
+            name: name.into(),
+            created_at: self.now,
+            state: TenantState::Active,
+            created_revision: Revision::ZERO,
+            revision: Revision::ZERO,
+        }
+    }
+
+    pub async fn organization(&self, name: &str) -> Organization {
+        let organization = self.new_organization(name);
+        self.make(created_organization(&organization)).await;
+        self.store.organization(organization.id).await.unwrap().unwrap()
+    }
+
+    pub fn new_project(&self, organization: OrganizationId, name: &str) -> Project {
+        Project {
+            id: ProjectId::from_u128(number()),
+            organization,
+            api: api_name("standard"),
+            name: name.into(),
+            environment: Environment::Live,
+            plan: "default".into(),
+            active_key_limit: None,
+            state: TenantState::Active,
+            created_at: self.now,
+            created_revision: Revision::ZERO,
+            revision: Revision::ZERO,
+        }
+    }
+
+    /// A project, in an organization of its own.
+    pub async fn project(&self, name: &str) -> Project {
+        let organization = self.organization(name).await;
+        self.project_of(organization.id, name).await
+    }
+
+    pub async fn project_of(&self, organization: OrganizationId, name: &str) -> Project {
+        let project = self.new_project(organization, name);
+        self.make(created_project(&project)).await;
+        self.store.project(project.id).await.unwrap().unwrap()
+    }
+
+    pub fn new_key(&self, project: &Project) -> Key {
+        let id = KeyId::from_u128(number());
+        Key {
+            id,
+            project: project.id,
+            lineage: id,
+            name: Some("ci".into()),
+            hint: "kw_…abcd".into(),
+            digest: new_digest(),
+            pepper: 1,
+            scopes: Scopes::new(["reports:read"]).unwrap(),
+            addresses: vec!["10.0.0.0/8".parse().unwrap()],
+            metadata: metadata(),
+            created_at: self.now,
+            expires_at: None,
+            state: KeyState::Active,
+            created_revision: Revision::ZERO,
+            revision: Revision::ZERO,
+        }
+    }
+
+    pub async fn key(&self, project: &Project) -> Key {
+        let key = self.new_key(project);
+        self.make(created_key(project, &key)).await;
+        self.read_key(key.id).await
+    }
+
+    pub async fn read_key(&self, id: KeyId) -> Key {
+        self.store.key(id).await.unwrap().unwrap()
+    }
+
+    /// Makes one change to a key, and reads it again.
+    pub async fn change_key(&self, project: &Project, key: &Key, what: KeyChange) -> Key {
+        self.make(key_change(project, key.id, what)).await;
+        self.read_key(key.id).await
+    }
+
+    pub fn new_management_key(&self, name: &str) -> ManagementKey {
+        ManagementKey {
+            id: ManagementKeyId::from_u128(number()),
+            name: name.into(),
+            hint: "kwm_…wxyz".into(),
+            digest: new_digest(),
+            scopes: Scopes::all(),
+            boundary: Boundary::Everything,
+            created_at: self.now,
+            expires_at: None,
+            revoked_at: None,
+            created_revision: Revision::ZERO,
+            revision: Revision::ZERO,
+        }
+    }
+
+    pub async fn management_key(&self, name: &str) -> ManagementKey {
+        let key = self.new_management_key(name);
+        self.make(created_management_key(&key)).await;
+        self.store.management_key(key.id).await.unwrap().unwrap()
+    }
+
+    pub fn new_api(&self, name: &str, source: &str) -> Api {
+        Api {
+            name: api_name(name),
+            source: source.into(),
+            resolved: format!("{source} resolved"),
+            applied_at: self.now,
+            created_revision: Revision::ZERO,
+            revision: Revision::ZERO,
+        }
+    }
+
+    pub async fn revision(&self) -> Revision {
+        self.store.head().await.unwrap().0
+    }
+}
+
+pub fn new_digest() -> Digest {
+    let mut bytes = [0x5a; 32];
+    bytes[..16].copy_from_slice(&number().to_be_bytes());
+    // Digests are uniform; these at least differ in the bytes that maps look at.
+    bytes[..16].reverse();
+    Digest::from_bytes(bytes)
+}
+
+pub fn new_number() -> u128 {
+    number()
+}
+
+pub fn metadata() -> Metadata {
+    serde_json::json!({"team": "größe ✓", "weight": 0.1, "nested": {"list": [1, null, true]}})
+        .as_object()
+        .unwrap()
+        .clone()
+}
+
+pub fn api_name(name: &str) -> ApiName {
+    name.parse().unwrap()
+}
+
+pub fn created_organization(organization: &Organization) -> Change {
+    Change::Organization {
+        id: organization.id,
+        what: OrganizationChange::Created { organization: Box::new(organization.clone()) },
+    }
+}
+
+pub fn created_project(project: &Project) -> Change {
+    project_change(project, ProjectChange::Created { project: Box::new(project.clone()) })
+}
+
+pub fn project_change(project: &Project, what: ProjectChange) -> Change {
+    let of = ProjectRef { id: project.id, organization: project.organization, api: project.api.clone() };
+    Change::Project { of, what }
+}
+
+pub fn key_change(project: &Project, id: KeyId, what: KeyChange) -> Change {
+    let of =
+        KeyRef { id, project: project.id, organization: project.organization, api: project.api.clone() };
+    Change::Key { of, what }
+}
+
+pub fn created_key(project: &Project, key: &Key) -> Change {
+    key_change(project, key.id, KeyChange::Created { key: Box::new(key.clone()) })
+}
+
+pub fn revoked_key(project: &Project, id: KeyId) -> Change {
+    key_change(project, id, KeyChange::Revoked { reason: Some("test".into()) })
+}
+
+pub fn created_management_key(key: &ManagementKey) -> Change {
+    Change::ManagementKey { id: key.id, what: ManagementKeyChange::Created { key: Box::new(key.clone()) } }
+}
+
+/// The expectation that was not met.
+pub fn conflict<T: std::fmt::Debug>(outcome: Result<T>) -> Expect {
+    match outcome {
+        Err(StoreError::Conflict(expect)) => expect,
+        other => panic!("a conflict was expected: {other:?}"),
+    }
+}

@@ -1,0 +1,58 @@
+//! Connections to the database file, and what each kind may do.
+
+use std::path::Path;
+use std::time::Duration;
+
+use sqlx::ConnectOptions;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
+
+use super::Connection;
+
+/// Another program that holds the file (a copy tool, a shell) is waited for so long.
+const BUSY: Duration = Duration::from_secs(5);
+
+fn options(database: &Path) -> SqliteConnectOptions {
+    SqliteConnectOptions::new()
+        .filename(database)
+        .busy_timeout(BUSY)
+        .foreign_keys(true)
+        .pragma("trusted_schema", "OFF")
+        .pragma("cell_size_check", "ON")
+        // Statements are not logged: their time is in the metrics, and their values are nobody's business.
+        .disable_statement_logging()
+}
+
+fn reading(database: &Path) -> SqliteConnectOptions {
+    options(database).read_only(true).pragma("cache_size", "-8192")
+}
+
+/// The one connection that writes. Every COMMIT is synced, and no checkpoint happens by itself: the writer
+/// makes them, and sees when they fail.
+pub(super) async fn writer(database: &Path) -> sqlx::Result<Connection> {
+    options(database)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full)
+        .pragma("wal_autocheckpoint", "0")
+        .pragma("journal_size_limit", "67108864")
+        .pragma("cache_size", "-65536")
+        .connect()
+        .await
+}
+
+/// A connection that only reads.
+pub(super) async fn reader(database: &Path) -> sqlx::Result<Connection> {
+    reading(database).connect().await
+}
+
+/// A few connections that only read.
+pub(super) async fn readers(database: &Path, count: u32) -> sqlx::Result<SqlitePool> {
+    SqlitePoolOptions::new()
+        .max_connections(count)
+        .min_connections(1)
+        .acquire_timeout(BUSY)
+        .idle_timeout(None)
+        .max_lifetime(None)
+        .test_before_acquire(false)
+        .connect_with(reading(database))
+        .await
+}

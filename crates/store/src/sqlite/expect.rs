@@ -1,0 +1,59 @@
+//! Whether what a proposal expects is still so.
+
+use keyward_core::change::{Expect, Revision};
+use keyward_core::clock::Timestamp;
+use keyward_core::id::ProjectId;
+use keyward_core::key::Key;
+use keyward_core::tenancy::{Api, ManagementKey, Organization, Project};
+
+use super::records::{Kept, Records, Refusal};
+
+/// Whether one expectation holds in this transaction, for a proposal made at `at`.
+pub(super) async fn holds(records: &mut Records<'_>, expect: &Expect, at: Timestamp) -> Result<bool, Refusal> {
+    match expect {
+        Expect::NoApi(name) => Ok(records.load::<Api>(name).await?.is_none()),
+        Expect::Api(name, revision) => stands_at::<Api>(records, name, *revision).await,
+        Expect::Organization(id, revision) => stands_at::<Organization>(records, id, *revision).await,
+        Expect::Project(id, revision) => stands_at::<Project>(records, id, *revision).await,
+        Expect::Key(id, revision) => stands_at::<Key>(records, id, *revision).await,
+        Expect::ManagementKey(id, revision) => stands_at::<ManagementKey>(records, id, *revision).await,
+        Expect::LiveKeysBelow { project, limit } => {
+            Ok(live_keys(records, *project, at).await? < i64::from(*limit))
+        }
+    }
+}
+
+/// A record with the revision of the last change to it.
+trait Revised: Kept {
+    fn revision(&self) -> Revision;
+}
+
+macro_rules! revised {
+    ($($record:ident)*) => {$(
+        impl Revised for $record {
+            fn revision(&self) -> Revision {
+                self.revision
+            }
+        }
+    )*};
+}
+
+revised!(Api Organization Project Key ManagementKey);
+
+async fn stands_at<R: Revised>(records: &mut Records<'_>, id: &R::Id, revision: Revision) -> Result<bool, Refusal> {
+    Ok(records.load::<R>(id).await?.is_some_and(|found| found.revision() == revision))
+}
+
+/// How many keys of a project open at `at`, its own state aside: those that stand active or retiring.
+async fn live_keys(records: &mut Records<'_>, project: ProjectId, at: Timestamp) -> Result<i64, Refusal> {
+    let count = sqlx::query_scalar(
+        "SELECT COUNT(*) FROM keys
+         WHERE project = $1 AND state <> 'revoked' AND state <> 'disabled'
+             AND (ends_at IS NULL OR ends_at > $2) AND (expires_at IS NULL OR expires_at > $2)",
+    )
+    .bind(project.to_string())
+    .bind(at.as_millis())
+    .fetch_one(&mut *records.connection)
+    .await?;
+    Ok(count)
+}

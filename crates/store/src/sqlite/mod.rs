@@ -1,0 +1,316 @@
+//! The embedded store: SQLite in one folder, one writer, a few readers.
+//!
+//! [`open`] checks and opens, [`writer`] and [`batch`] write (group commit), [`records`], [`apply`] and
+//! [`expect`] say what a change does to rows, [`read`], [`log`], [`usage`] and [`events`] read, [`verify`]
+//! checks the log, [`journal`] and [`heads`] are the two files beside the database, [`backup`], [`mod@restore`]
+//! and [`switch`] copy and put back. Query texts keep to what PostgreSQL also reads; the types named below
+//! are all that ties them to SQLite.
+
+mod apply;
+mod backup;
+mod batch;
+mod connect;
+mod error;
+mod events;
+mod expect;
+mod heads;
+mod health;
+mod journal;
+mod log;
+mod open;
+mod peppers;
+mod place;
+mod read;
+mod record;
+mod records;
+mod replay;
+mod restore;
+mod switch;
+mod usage;
+mod verify;
+mod writer;
+
+pub use error::OpenError;
+pub use open::SqliteOptions;
+pub use place::Place;
+pub use restore::{JournalFound, RestoreProgress, RestoreReport, restore};
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use keyward_core::change::{Entry, Idempotency, Proposal, Revision};
+use keyward_core::clock::{Clock, Timestamp};
+use keyward_core::id::{ApiName, KeyId, ManagementKeyId, OrganizationId, ProjectId, StoreId};
+use keyward_core::key::Key;
+use keyward_core::log::{LogKeys, SignedHead};
+use keyward_core::secret::{Digest, PepperVersion};
+use keyward_core::store::{
+    Canary, ChangeFilter, EventFilter, EventPosition, KeyFilter, KeyInContext, LogVerdict, Page, Read, Result,
+    Store, StoreError,
+};
+use keyward_core::tenancy::{Api, ManagementKey, Organization, Project};
+use keyward_core::usage::{Event, KeyUsage, UsageBatch, UsageRow};
+use sqlx::pool::PoolConnection;
+use sqlx::sqlite::SqlitePool;
+use tokio::sync::{mpsc, oneshot, watch};
+
+use error::read_failure;
+use health::Health;
+use peppers::PepperWrite;
+use writer::Command;
+
+type Db = sqlx::Sqlite;
+type Connection = sqlx::SqliteConnection;
+type Row = sqlx::sqlite::SqliteRow;
+
+/// State and log in a SQLite database, with the files that guard it beside it.
+pub struct SqliteStore {
+    id: StoreId,
+    log_keys: Arc<LogKeys>,
+    clock: Arc<dyn Clock>,
+    place: Option<Place>,
+    database: PathBuf,
+    readers: SqlitePool,
+    /// None where the store is open for reading only.
+    writer: Option<WriterHandle>,
+    health: Arc<Health>,
+    followed: watch::Receiver<Revision>,
+}
+
+struct WriterHandle {
+    commands: mpsc::Sender<Command>,
+    ended: tokio::sync::Mutex<Option<oneshot::Receiver<()>>>,
+}
+
+impl std::fmt::Debug for SqliteStore {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SqliteStore").field("id", &self.id).field("database", &self.database).finish_non_exhaustive()
+    }
+}
+
+impl SqliteStore {
+    /// Opens the store in a folder, and makes one where there is none. A restore that was cut off after all
+    /// was ready is finished first.
+    ///
+    /// # Errors
+    /// Where the folder is in use, a file is missing, damaged or of a newer schema, the log's keys are
+    /// others, or the log is shorter than it once was. Each says what to do.
+    pub async fn open(options: SqliteOptions) -> std::result::Result<Self, OpenError> {
+        open::open(options).await
+    }
+
+    /// Opens a store (its folder) or a backup (the file) for reading only, beside a running server too: for
+    /// `log verify` and `doctor`. Nothing is checked but what the file is and whose.
+    ///
+    /// # Errors
+    /// As [`SqliteStore::open`], where the file is missing, of another schema or of other keys.
+    pub async fn read_only(
+        path: &Path,
+        log_keys: Arc<LogKeys>,
+        clock: Arc<dyn Clock>,
+    ) -> std::result::Result<Self, OpenError> {
+        open::read_only(path, log_keys, clock).await
+    }
+
+    /// The signed heads in the file beside the store, oldest first and unchecked: `verify_log` checks them.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] where the file cannot be read. No file is no head.
+    pub fn signed_heads(&self) -> Result<Vec<SignedHead>> {
+        let Some(place) = &self.place else { return Ok(Vec::new()) };
+        heads::read(&place.heads())
+            .map_err(|error| StoreError::Unavailable(format!("reading {}: {error}", place.heads().display())))
+    }
+
+    /// The last revision, as a value to wait on: a hint that there is more to read. Stays at zero where the
+    /// store is open for reading only.
+    pub fn follow(&self) -> watch::Receiver<Revision> {
+        self.followed.clone()
+    }
+
+    /// What SQLite has to say against the file; nothing where it is whole. Reads all of it.
+    ///
+    /// # Errors
+    /// As every reading.
+    pub async fn check_file(&self) -> Result<Vec<String>> {
+        let mut connection = self.reader().await?;
+        open::quick_check(&mut connection).await.map_err(read_failure)
+    }
+
+    /// As [`Store::verify_log`], telling meanwhile how many entries were checked, of how many.
+    ///
+    /// # Errors
+    /// As every reading.
+    pub async fn verify_log_with(
+        &self,
+        heads: &[SignedHead],
+        progress: impl FnMut(u64, u64) + Send,
+    ) -> Result<LogVerdict> {
+        let mut connection = self.reader().await?;
+        verify::verify(&mut connection, &self.log_keys, self.id, heads, progress).await
+    }
+
+    /// Ends writing: what was asked for before is still done, the last head is signed, the files are closed
+    /// and the lock is let go. Calls after it are refused. Without it the next start recovers.
+    pub async fn close(&self) {
+        self.readers.close().await;
+        let Some(writer) = &self.writer else { return };
+        // An error means that the writer has ended already.
+        let _ = writer.commands.send(Command::Close).await;
+        if let Some(ended) = writer.ended.lock().await.take() {
+            let _ = ended.await;
+        }
+    }
+
+    async fn reader(&self) -> Result<PoolConnection<Db>> {
+        self.readers.acquire().await.map_err(read_failure)
+    }
+
+    /// Asks the writer for something. The work is the writer's from then on: dropping the future that waits
+    /// for the answer changes nothing of it.
+    async fn ask<T>(&self, command: impl FnOnce(oneshot::Sender<Result<T>>) -> Command) -> Result<T> {
+        let Some(writer) = &self.writer else {
+            return Err(StoreError::Unavailable("the store is open for reading only".into()));
+        };
+        self.health.check()?;
+        let (answer, answered) = oneshot::channel();
+        let sent = writer.commands.send(command(answer)).await;
+        sent.map_err(|_| StoreError::Unavailable("the store is closed".into()))?;
+        answered.await.unwrap_or_else(|_| Err(StoreError::Unknown("the writer ended meanwhile".into())))
+    }
+}
+
+#[async_trait]
+impl Store for SqliteStore {
+    fn id(&self) -> StoreId {
+        self.id
+    }
+
+    async fn commit(&self, proposal: Proposal) -> Result<Vec<Entry>> {
+        self.ask(|answer| Command::Commit(Box::new(proposal), answer)).await
+    }
+
+    async fn head(&self) -> Result<(Revision, [u8; 32])> {
+        let head = batch::read_head(&mut *self.reader().await?).await.map_err(read_failure)?;
+        Ok((head.revision, head.hash))
+    }
+
+    async fn changes_since(&self, after: Revision, limit: u32) -> Result<Vec<Entry>> {
+        log::since(&mut *self.reader().await?, &self.log_keys, after, limit).await
+    }
+
+    async fn changes(&self, filter: &ChangeFilter, page: Page) -> Result<Vec<Entry>> {
+        log::matching(&mut *self.reader().await?, &self.log_keys, filter, page).await
+    }
+
+    async fn key_by_digest(&self, digest: &Digest) -> Result<Read<Option<KeyInContext>>> {
+        read::key_by_digest(&mut *self.reader().await?, &self.log_keys, digest).await
+    }
+
+    async fn add_digest(&self, key: KeyId, digest: &Digest, pepper: PepperVersion) -> Result<()> {
+        let write = PepperWrite::Digest { key, digest: *digest, pepper };
+        self.ask(|answer| Command::Pepper(write, answer)).await
+    }
+
+    async fn key(&self, id: KeyId) -> Result<Option<Key>> {
+        read::one(&mut *self.reader().await?, &self.log_keys, id.to_string()).await
+    }
+
+    async fn keys(&self, project: ProjectId, filter: &KeyFilter, page: Page) -> Result<Vec<Key>> {
+        read::keys(&mut *self.reader().await?, &self.log_keys, project, filter, page).await
+    }
+
+    async fn key_usage(&self, keys: &[KeyId]) -> Result<Vec<KeyUsage>> {
+        usage::of_keys(&mut *self.reader().await?, keys).await
+    }
+
+    async fn organization(&self, id: OrganizationId) -> Result<Option<Organization>> {
+        read::one(&mut *self.reader().await?, &self.log_keys, id.to_string()).await
+    }
+
+    async fn organizations(&self, page: Page) -> Result<Vec<Organization>> {
+        read::organizations(&mut *self.reader().await?, &self.log_keys, page).await
+    }
+
+    async fn project(&self, id: ProjectId) -> Result<Option<Project>> {
+        read::one(&mut *self.reader().await?, &self.log_keys, id.to_string()).await
+    }
+
+    async fn projects(&self, organization: OrganizationId, page: Page) -> Result<Vec<Project>> {
+        read::projects(&mut *self.reader().await?, &self.log_keys, organization, page).await
+    }
+
+    async fn api(&self, name: &ApiName) -> Result<Option<Api>> {
+        read::one(&mut *self.reader().await?, &self.log_keys, name.to_string()).await
+    }
+
+    async fn apis(&self) -> Result<Read<Vec<Api>>> {
+        read::apis(&mut *self.reader().await?, &self.log_keys).await
+    }
+
+    async fn management_key(&self, id: ManagementKeyId) -> Result<Option<ManagementKey>> {
+        read::one(&mut *self.reader().await?, &self.log_keys, id.to_string()).await
+    }
+
+    async fn management_keys(&self, page: Page) -> Result<Vec<ManagementKey>> {
+        read::management_keys(&mut *self.reader().await?, &self.log_keys, page).await
+    }
+
+    async fn management_key_by_digest(&self, digest: &Digest) -> Result<Read<Option<ManagementKey>>> {
+        read::management_key_by_digest(&mut *self.reader().await?, &self.log_keys, digest).await
+    }
+
+    async fn idempotency(&self, caller: &str, key: &str) -> Result<Option<Idempotency>> {
+        read::idempotency(&mut *self.reader().await?, caller, key).await
+    }
+
+    async fn record_usage(&self, batch: &UsageBatch) -> Result<()> {
+        let batch = Box::new(batch.clone());
+        self.ask(|answer| Command::Usage(batch, answer)).await
+    }
+
+    async fn usage(&self, project: ProjectId, from: Timestamp, to: Timestamp) -> Result<Vec<UsageRow>> {
+        usage::of_project(&mut *self.reader().await?, project, from, to).await
+    }
+
+    async fn events(
+        &self,
+        project: ProjectId,
+        filter: &EventFilter,
+        before: Option<EventPosition>,
+        limit: u32,
+    ) -> Result<Vec<(EventPosition, Event)>> {
+        events::events(&mut *self.reader().await?, &self.log_keys, project, filter, (before, limit)).await
+    }
+
+    async fn verify_log(&self, heads: &[SignedHead]) -> Result<LogVerdict> {
+        self.verify_log_with(heads, |_, _| {}).await
+    }
+
+    async fn backup(&self, to: &Path) -> Result<Revision> {
+        backup::backup(&self.database, to).await
+    }
+
+    async fn canaries(&self) -> Result<Vec<Canary>> {
+        peppers::canaries(&mut *self.reader().await?, self.clock.now()).await
+    }
+
+    async fn add_canary(&self, version: PepperVersion, canary: &[u8]) -> Result<()> {
+        let write = PepperWrite::Canary { version, canary: canary.to_vec() };
+        self.ask(|answer| Command::Pepper(write, answer)).await
+    }
+
+    async fn retire_pepper(&self, version: PepperVersion) -> Result<()> {
+        self.ask(|answer| Command::Pepper(PepperWrite::Retire(version), answer)).await
+    }
+
+    async fn is_writable(&self) -> bool {
+        let Some(writer) = &self.writer else { return false };
+        if self.health.check().is_err() || writer.commands.is_closed() {
+            return false;
+        }
+        // Once there was no room, only a write tells that there is again.
+        !self.health.is_full() || self.ask(Command::Probe).await.is_ok()
+    }
+}

@@ -1,0 +1,233 @@
+//! Reading the state: single records, lists by age, and a key with its context in one snapshot.
+
+use keyward_core::change::{Idempotency, Revision};
+use keyward_core::id::{OrganizationId, ProjectId};
+use keyward_core::key::{Key, Standing};
+use keyward_core::log::LogKeys;
+use keyward_core::secret::{Digest, PepperVersion};
+use keyward_core::store::{KeyFilter, KeyInContext, Page, Read, Result, StoreError};
+use keyward_core::tenancy::{Api, ManagementKey, Organization, Project};
+use sqlx::{QueryBuilder, Row as _};
+
+use super::batch::find_idempotency;
+use super::error::read_failure;
+use super::record::{self, DIGEST_KIND, Record};
+use super::{Connection, Db, Row};
+
+/// A record by its id.
+pub(super) async fn one<R: Record>(connection: &mut Connection, log_keys: &LogKeys, id: String) -> Result<Option<R>> {
+    let row = sqlx::query(R::SELECT).bind(&id).fetch_optional(connection).await.map_err(read_failure)?;
+    row.map(|row| record::open_as(log_keys, &row, &id)).transpose()
+}
+
+/// The key with this digest. Its `digest` and `pepper` are those it was found by.
+pub(super) async fn key_by_digest(
+    connection: &mut Connection,
+    log_keys: &LogKeys,
+    digest: &Digest,
+) -> Result<Read<Option<KeyInContext>>> {
+    let row = sqlx::query(
+        "SELECT s.head_revision, d.key_id, d.pepper, d.seal AS digest_seal,
+             k.record AS key_record, k.seal AS key_seal,
+             p.record AS project_record, p.seal AS project_seal,
+             o.record AS organization_record, o.seal AS organization_seal
+         FROM store AS s
+         LEFT JOIN digests AS d ON d.digest = $1
+         LEFT JOIN keys AS k ON k.id = d.key_id
+         LEFT JOIN projects AS p ON p.id = k.project
+         LEFT JOIN organizations AS o ON o.id = p.organization",
+    )
+    .bind(digest.as_bytes().as_slice())
+    .fetch_one(connection)
+    .await
+    .map_err(read_failure)?;
+    let revision = Revision(row.try_get("head_revision").map_err(read_failure)?);
+    let id: Option<&str> = row.try_get("key_id").map_err(read_failure)?;
+    let value = match id {
+        None => None,
+        Some(id) => Some(in_context(log_keys, &row, id, digest)?),
+    };
+    Ok(Read { value, revision })
+}
+
+fn in_context(log_keys: &LogKeys, row: &Row, id: &str, digest: &Digest) -> Result<KeyInContext> {
+    let pepper: i64 = row.try_get("pepper").map_err(read_failure)?;
+    let seal: &[u8] = row.try_get("digest_seal").map_err(read_failure)?;
+    let covered = record::digest_row(digest.as_bytes(), id, pepper);
+    if !log_keys.has_sealed(DIGEST_KIND, &covered, seal) {
+        return Err(StoreError::Damaged(format!("a digest of {id} is not as Keyward wrote it")));
+    }
+    let mut key: Key = record::open_columns(log_keys, row, "key_record", "key_seal")?;
+    let project: Project = record::open_columns(log_keys, row, "project_record", "project_seal")?;
+    let organization: Organization =
+        record::open_columns(log_keys, row, "organization_record", "organization_seal")?;
+    let fits = key.id.to_string() == id && key.project == project.id && project.organization == organization.id;
+    if !fits {
+        return Err(StoreError::Damaged(format!("the rows of {id}, its project and organization do not fit")));
+    }
+    key.digest = *digest;
+    key.pepper = PepperVersion::try_from(pepper)
+        .map_err(|_| StoreError::Damaged(format!("a digest of {id} has the pepper {pepper}")))?;
+    Ok(KeyInContext { key, project, organization })
+}
+
+/// The management key with this digest.
+pub(super) async fn management_key_by_digest(
+    connection: &mut Connection,
+    log_keys: &LogKeys,
+    digest: &Digest,
+) -> Result<Read<Option<ManagementKey>>> {
+    let row = sqlx::query(
+        "SELECT s.head_revision, m.id, m.record, m.seal
+         FROM store AS s LEFT JOIN management_keys AS m ON m.digest = $1",
+    )
+    .bind(digest.as_bytes().as_slice())
+    .fetch_one(connection)
+    .await
+    .map_err(read_failure)?;
+    let revision = Revision(row.try_get("head_revision").map_err(read_failure)?);
+    let id: Option<&str> = row.try_get("id").map_err(read_failure)?;
+    let Some(id) = id else { return Ok(Read { value: None, revision }) };
+    let key: ManagementKey = record::open_as(log_keys, &row, &id)?;
+    if key.digest != *digest {
+        return Err(StoreError::Damaged(format!("the row of {id} has another's digest")));
+    }
+    Ok(Read { value: Some(key), revision })
+}
+
+/// All APIs, by name, with the revision of the snapshot.
+pub(super) async fn apis(connection: &mut Connection, log_keys: &LogKeys) -> Result<Read<Vec<Api>>> {
+    let rows = sqlx::query(
+        "SELECT s.head_revision, a.name, a.record, a.seal FROM store AS s LEFT JOIN apis AS a ON 1 = 1
+         ORDER BY a.name",
+    )
+    .fetch_all(connection)
+    .await
+    .map_err(read_failure)?;
+    let first = rows.first().ok_or_else(|| StoreError::Damaged("the store has no head".into()))?;
+    let revision = Revision(first.try_get("head_revision").map_err(read_failure)?);
+    let mut value = Vec::with_capacity(rows.len());
+    for row in &rows {
+        let name: Option<&str> = row.try_get("name").map_err(read_failure)?;
+        if let Some(name) = name {
+            value.push(record::open_as(log_keys, row, &name)?);
+        }
+    }
+    Ok(Read { value, revision })
+}
+
+/// Organizations that are not deleted, newest first.
+pub(super) async fn organizations(
+    connection: &mut Connection,
+    log_keys: &LogKeys,
+    page: Page,
+) -> Result<Vec<Organization>> {
+    let rows = sqlx::query(
+        "SELECT record, seal FROM organizations WHERE state <> 'deleted' AND created_revision < $1
+         ORDER BY created_revision DESC LIMIT $2",
+    )
+    .bind(before(page))
+    .bind(i64::from(page.limit))
+    .fetch_all(connection)
+    .await
+    .map_err(read_failure)?;
+    rows.iter().map(|row| record::open(log_keys, row)).collect()
+}
+
+/// An organization's projects that are not deleted, newest first.
+pub(super) async fn projects(
+    connection: &mut Connection,
+    log_keys: &LogKeys,
+    organization: OrganizationId,
+    page: Page,
+) -> Result<Vec<Project>> {
+    let rows = sqlx::query(
+        "SELECT record, seal FROM projects
+         WHERE organization = $1 AND state <> 'deleted' AND created_revision < $2
+         ORDER BY created_revision DESC LIMIT $3",
+    )
+    .bind(organization.to_string())
+    .bind(before(page))
+    .bind(i64::from(page.limit))
+    .fetch_all(connection)
+    .await
+    .map_err(read_failure)?;
+    let projects: Vec<Project> = rows.iter().map(|row| record::open(log_keys, row)).collect::<Result<_>>()?;
+    within(projects, |project| project.organization == organization)
+}
+
+/// Management keys, newest first.
+pub(super) async fn management_keys(
+    connection: &mut Connection,
+    log_keys: &LogKeys,
+    page: Page,
+) -> Result<Vec<ManagementKey>> {
+    let rows = sqlx::query(
+        "SELECT record, seal FROM management_keys WHERE created_revision < $1
+         ORDER BY created_revision DESC LIMIT $2",
+    )
+    .bind(before(page))
+    .bind(i64::from(page.limit))
+    .fetch_all(connection)
+    .await
+    .map_err(read_failure)?;
+    rows.iter().map(|row| record::open(log_keys, row)).collect()
+}
+
+/// A project's keys, newest first.
+pub(super) async fn keys(
+    connection: &mut Connection,
+    log_keys: &LogKeys,
+    project: ProjectId,
+    filter: &KeyFilter,
+    page: Page,
+) -> Result<Vec<Key>> {
+    let mut select: QueryBuilder<Db> = QueryBuilder::new("SELECT record, seal FROM keys WHERE project = ");
+    select.push_bind(project.to_string());
+    select.push(" AND created_revision < ").push_bind(before(page));
+    if let Some(name) = &filter.name {
+        select.push(" AND name = ").push_bind(name.clone());
+    }
+    if let Some((standing, now)) = filter.standing {
+        let now = now.as_millis();
+        match standing {
+            Standing::Revoked => {
+                select.push(" AND (state = 'revoked' OR ends_at <= ").push_bind(now).push(")");
+            }
+            Standing::Expired => {
+                select.push(" AND state <> 'revoked' AND (ends_at IS NULL OR ends_at > ").push_bind(now);
+                select.push(") AND expires_at <= ").push_bind(now);
+            }
+            Standing::Active | Standing::Retiring | Standing::Disabled => {
+                // The first condition is what the index of keys not revoked asks for.
+                select.push(" AND state <> 'revoked' AND state = ").push_bind(standing.as_str());
+                select.push(" AND (ends_at IS NULL OR ends_at > ").push_bind(now);
+                select.push(") AND (expires_at IS NULL OR expires_at > ").push_bind(now).push(")");
+            }
+        }
+    }
+    select.push(" ORDER BY created_revision DESC LIMIT ").push_bind(i64::from(page.limit));
+    let rows = select.build().fetch_all(connection).await.map_err(read_failure)?;
+    let keys: Vec<Key> = rows.iter().map(|row| record::open(log_keys, row)).collect::<Result<_>>()?;
+    within(keys, |key| {
+        key.project == project && filter.standing.is_none_or(|(standing, now)| key.standing(now) == standing)
+    })
+}
+
+/// A list, where every record is what the columns it was found by say.
+fn within<R: Record>(records: Vec<R>, fits: impl Fn(&R) -> bool) -> Result<Vec<R>> {
+    match records.iter().find(|record| !fits(record)) {
+        None => Ok(records),
+        Some(record) => Err(StoreError::Damaged(format!("the row of {} disagrees with its record", record.id_text()))),
+    }
+}
+
+/// What was answered to a request with this `Idempotency-Key` of this caller.
+pub(super) async fn idempotency(connection: &mut Connection, caller: &str, key: &str) -> Result<Option<Idempotency>> {
+    find_idempotency(connection, caller, key).await.map_err(read_failure)
+}
+
+fn before(page: Page) -> i64 {
+    page.before.map_or(i64::MAX, |before| before.0)
+}
+
