@@ -1,0 +1,112 @@
+//! Dependencies that a manifest names and no source file of its crate does.
+//!
+//! A word search, so a dependency that is only spoken of in a comment passes. One that is needed without being
+//! named (to turn a feature on) is listed under `[package.metadata.unused] ignored = […]`, with a comment.
+
+use anyhow::{Context as _, Result};
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use toml::{Table, Value};
+
+/// One finding for each unused dependency, and for each of the workspace's that no member takes.
+pub fn findings(root: &Path) -> Result<Vec<String>> {
+    let mut findings = Vec::new();
+    let mut taken = BTreeSet::new();
+    for folder in members(root)? {
+        let manifest = folder.join("Cargo.toml");
+        let shown = manifest.strip_prefix(root)?.display().to_string();
+        let manifest: Table = fs::read_to_string(&manifest)?.parse().with_context(|| shown.clone())?;
+        let words = words(&folder)?;
+        for name in dependencies(&manifest) {
+            if !words.contains(&name.replace('-', "_"))
+                && !is_ignored(&manifest, &name)
+                && !is_itself(&manifest, &name)
+            {
+                findings.push(format!("{shown}: {name} is not used: take it out"));
+            }
+            taken.insert(name);
+        }
+    }
+    let workspace: Table = fs::read_to_string(root.join("Cargo.toml"))?.parse().context("Cargo.toml")?;
+    let offered = workspace["workspace"].get("dependencies").and_then(Value::as_table);
+    let idle = offered.into_iter().flat_map(Table::keys).filter(|name| !taken.contains(*name));
+    findings.extend(idle.map(|name| format!("Cargo.toml: no member takes {name} from the workspace: take it out")));
+    Ok(findings)
+}
+
+/// The folders of crates/* and xtask.
+fn members(root: &Path) -> Result<Vec<PathBuf>> {
+    let mut members = vec![root.join("xtask")];
+    for entry in fs::read_dir(root.join("crates"))? {
+        members.push(entry?.path());
+    }
+    members.retain(|folder| folder.join("Cargo.toml").is_file());
+    members.sort();
+    Ok(members)
+}
+
+/// The names under every kind of dependencies, those of a target included.
+fn dependencies(manifest: &Table) -> BTreeSet<String> {
+    let targets = manifest.get("target").and_then(Value::as_table).into_iter().flat_map(Table::values);
+    let places = std::iter::once(manifest).chain(targets.filter_map(Value::as_table));
+    let kinds = ["dependencies", "dev-dependencies", "build-dependencies"];
+    let tables = places.flat_map(|place| kinds.into_iter().filter_map(|kind| place.get(kind)?.as_table()));
+    tables.flat_map(Table::keys).cloned().collect()
+}
+
+fn is_ignored(manifest: &Table, name: &str) -> bool {
+    let unused = manifest.get("package").and_then(|package| package.get("metadata")?.get("unused")?.get("ignored"));
+    unused.and_then(Value::as_array).is_some_and(|ignored| ignored.iter().any(|entry| entry.as_str() == Some(name)))
+}
+
+/// A crate may take itself as a development dependency, to turn on a feature for its tests.
+fn is_itself(manifest: &Table, name: &str) -> bool {
+    manifest.get("package").and_then(|package| package.get("name")?.as_str()) == Some(name)
+}
+
+/// Every word of every source file below the folder.
+fn words(folder: &Path) -> Result<BTreeSet<String>> {
+    let mut words = BTreeSet::new();
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            words.append(&mut self::words(&path)?);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            let text = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
+            let parts = text.split(|character: char| !character.is_alphanumeric() && character != '_');
+            words.extend(parts.map(str::to_owned));
+        }
+    }
+    Ok(words)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unused_dependencies_are_found_and_ignored_ones_are_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |path: &str, text: &str| {
+            let path = folder.path().join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        };
+        write("Cargo.toml", "[workspace.dependencies]\nanyhow = '1'\nidle = '1'");
+        write(
+            "crates/one/Cargo.toml",
+            "[package]\nname = 'one'\nmetadata.unused.ignored = ['switch']\n[dependencies]\nanyhow = '1'\nhttp-body = '1'\nswitch = '1'\n\
+             [dev-dependencies]\none = { path = '.' }\n[target.'cfg(unix)'.dependencies]\nrustix = '1'",
+        );
+        write("crates/one/src/deep/file.rs", "use anyhow::Result;");
+        write("crates/one/tests/it.rs", "http_body::go()");
+        assert_eq!(
+            findings(folder.path()).unwrap(),
+            [
+                "crates/one/Cargo.toml: rustix is not used: take it out",
+                "Cargo.toml: no member takes idle from the workspace: take it out"
+            ]
+        );
+    }
+}

@@ -1,0 +1,100 @@
+//! `cargo xtask test`: installs what the tests need, runs every test, and ends with one line of counts.
+
+use crate::command::{cargo, ended, watch, works};
+use crate::steps::Steps;
+use crate::tally::Tally;
+use crate::{clients, machine};
+use anyhow::{Context as _, Result, bail};
+use std::io::IsTerminal as _;
+use std::path::Path;
+use std::process::Command;
+
+/// Runs all tests, or those whose name holds `only`; an error when one fails or none was found.
+pub fn run(root: &Path, only: Option<&str>) -> Result<()> {
+    let mut steps = Steps::default();
+    let result = run_steps(root, only, &mut steps);
+    eprint!("{}", steps.table(&[]));
+    result
+}
+
+fn run_steps(root: &Path, only: Option<&str>, steps: &mut Steps) -> Result<()> {
+    steps.step("packages", || machine::need_programs(&[("node", "nodejs"), ("npm", "npm")]))?;
+    steps.step("clients", || clients::install(root))?;
+    let mut all = Tally::default();
+    // Both run whatever becomes of the first: the counts are of all tests.
+    let tests = steps.step("tests", || counted(&mut tests(root, only), &mut all));
+    let examples = steps.step("examples in the documentation", || counted(&mut examples(root, only), &mut all));
+    if all.ignored > 0 {
+        println!("{} ignored", all.ignored);
+    }
+    println!("{} passed, {} failed", all.passed, all.failed);
+    tests?;
+    examples?;
+    if let Some(only) = only.filter(|_| all.passed == 0) {
+        bail!("no test's name holds `{only}`");
+    }
+    Ok(())
+}
+
+fn tests(root: &Path, only: Option<&str>) -> Command {
+    let mut command = cargo();
+    command.current_dir(root);
+    if works(cargo().args(["nextest", "--version"])) {
+        command.args(["nextest", "run", "--workspace", "--all-features", "--no-fail-fast", "--no-tests=pass"]);
+        command.args(only);
+    } else {
+        command.args([
+            "test",
+            "--workspace",
+            "--all-features",
+            "--lib",
+            "--bins",
+            "--tests",
+            "--no-fail-fast",
+            "--",
+        ]);
+        command.args(only);
+    }
+    command
+}
+
+/// nextest knows nothing of the documentation's examples: cargo runs them.
+fn examples(root: &Path, only: Option<&str>) -> Command {
+    let mut command = cargo();
+    command
+        .current_dir(root)
+        .args(["test", "--doc", "--workspace", "--all-features", "--no-fail-fast", "--"])
+        .args(only);
+    command
+}
+
+/// Runs a test runner and adds its counts.
+fn counted(command: &mut Command, all: &mut Tally) -> Result<()> {
+    if std::io::stderr().is_terminal() {
+        // The output goes through a pipe on its way, which would turn colours off.
+        command.env("CARGO_TERM_COLOR", "always");
+    }
+    let mut tally = Tally::default();
+    let status = watch(command, |line| tally.see(line)).context("the tests did not run")?;
+    all.add(&with_breakdown(tally, status.success()));
+    ended(command, status)
+}
+
+/// A runner that fails without naming a failed test (it could not compile one) counts as one failure.
+fn with_breakdown(tally: Tally, success: bool) -> Tally {
+    let failed = if success { tally.failed } else { tally.failed.max(1) };
+    Tally { failed, ..tally }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_runner_that_breaks_off_counts_as_a_failure() {
+        let tally = |passed, failed| Tally { passed, failed, ignored: 0 };
+        assert_eq!(with_breakdown(tally(4, 0), false), tally(4, 1));
+        assert_eq!(with_breakdown(tally(4, 2), false), tally(4, 2));
+        assert_eq!(with_breakdown(tally(4, 0), true), tally(4, 0));
+    }
+}
