@@ -47,6 +47,12 @@ impl Tally {
         }
     }
 
+    /// `N passed, N failed`; tests marked `#[ignore]` are never passed over in silence.
+    pub fn line(&self) -> String {
+        let ignored = if self.ignored > 0 { format!(", {} ignored", self.ignored) } else { String::new() };
+        format!("{} passed, {} failed{ignored}", self.passed, self.failed)
+    }
+
     /// Adds the counts of another run.
     pub fn add(&mut self, other: &Tally) {
         self.passed += other.passed;
@@ -98,6 +104,12 @@ mod tests {
             "test result: FAILED. 3 passed; 2 failed; 1 ignored; 0 measured; 4 filtered out; finished in 1.25s",
         ];
         assert_eq!(tally(&lines), Tally { passed: 8, failed: 2, ignored: 1 });
+    }
+
+    #[test]
+    fn the_closing_line_is_plain() {
+        assert_eq!(Tally { passed: 8, failed: 2, ignored: 0 }.line(), "8 passed, 2 failed");
+        assert_eq!(Tally { passed: 8, failed: 0, ignored: 1 }.line(), "8 passed, 0 failed, 1 ignored");
     }
 
     #[test]

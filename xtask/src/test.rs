@@ -10,26 +10,39 @@ use std::path::Path;
 use std::process::Command;
 
 /// Runs all tests, or those whose name holds `only`; an error when one fails or none was found.
+///
+/// The last line on standard output is `N passed, N failed`. Whatever else is wrong counts as a failure, so that
+/// nobody who reads only this line is misled.
 pub fn run(root: &Path, only: Option<&str>) -> Result<()> {
     let mut steps = Steps::default();
-    let result = run_steps(root, only, &mut steps);
+    let mut all = Tally::default();
+    let result = run_steps(root, only, &mut steps, &mut all);
+    let all = with_breakdown(all, result.is_ok());
     eprint!("{}", steps.table(&[]));
-    result
+    if let Err(error) = &result {
+        eprintln!("error: {error:#}");
+    }
+    println!("{}", all.line());
+    result.context(Told)
 }
 
-fn run_steps(root: &Path, only: Option<&str>, steps: &mut Steps) -> Result<()> {
+/// The context of an error that has been printed already.
+#[derive(Debug)]
+pub struct Told;
+
+impl std::fmt::Display for Told {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.write_str("the tests did not pass")
+    }
+}
+
+fn run_steps(root: &Path, only: Option<&str>, steps: &mut Steps, all: &mut Tally) -> Result<()> {
     steps.step("packages", || machine::need_programs(&[("node", "nodejs"), ("npm", "npm")]))?;
     steps.step("clients", || clients::install(root))?;
-    let mut all = Tally::default();
     // Both run whatever becomes of the first: the counts are of all tests.
-    let tests = steps.step("tests", || counted(&mut tests(root, only), &mut all));
-    let examples = steps.step("examples in the documentation", || counted(&mut examples(root, only), &mut all));
-    if all.ignored > 0 {
-        println!("{} ignored", all.ignored);
-    }
-    println!("{} passed, {} failed", all.passed, all.failed);
-    tests?;
-    examples?;
+    let tests = steps.step("tests", || counted(&mut tests(root, only), all));
+    let examples = steps.step("examples in the documentation", || counted(&mut examples(root, only), all));
+    tests.and(examples)?;
     if let Some(only) = only.filter(|_| all.passed == 0) {
         bail!("no test's name holds `{only}`");
     }
