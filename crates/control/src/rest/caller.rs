@@ -1,0 +1,114 @@
+//! Who asks: the management key in `Authorization`, checked before a handler runs; and what handlers take of
+//! a request beside its body: [`Asking`] and [`Id`].
+
+use std::net::SocketAddr;
+use std::str::FromStr;
+
+use axum::extract::{ConnectInfo, FromRequestParts, RawPathParams, Request, State};
+use axum::middleware::Next;
+use axum::response::Response;
+use http::request::Parts;
+use http::{HeaderMap, header};
+use keyward_core::change::Origin;
+use keyward_core::denial::Refusal;
+
+use super::doors::{Demand, Rest};
+use super::problem::{Problem, not_found, unauthenticated};
+use crate::use_cases::{Asked, Caller, ControlError};
+
+/// The id that a request was given.
+#[derive(Debug, Clone)]
+pub(super) struct RequestId(pub String);
+
+/// Lets a request through to its handler only with a live management key that may ask for this at all.
+pub(super) async fn admit(
+    State((control, demand)): State<(Rest, Demand)>,
+    mut request: Request,
+    next: Next,
+) -> Result<Response, Problem> {
+    let presented = bearer(request.headers()).ok_or_else(unauthenticated)?;
+    let key = control.engine.authenticate(presented).await.map_err(|denial| match denial.refusal() {
+        Refusal::Unavailable => Problem::from(ControlError::Unavailable("the lease does not hold".into())),
+        _ => unauthenticated(),
+    })?;
+    let caller = Caller::ManagementKey(key);
+    if let Demand::OneOf(permissions) = demand
+        && !permissions.iter().any(|&permission| caller.has(permission))
+        && let Some(&first) = permissions.first()
+    {
+        return Err(ControlError::Forbidden(first).into());
+    }
+    let origin = Origin {
+        address: request.extensions().get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0.ip().to_canonical()),
+        request_id: request.extensions().get::<RequestId>().map(|id| id.0.clone()),
+    };
+    request.extensions_mut().insert(Asking(Asked { caller, origin, repeat: None }));
+    Ok(next.run(request).await)
+}
+
+/// The one credential in the one header; none where it is not exactly that.
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let mut values = headers.get_all(header::AUTHORIZATION).iter();
+    let (value, None) = (values.next()?, values.next()) else { return None };
+    let (scheme, credential) = value.to_str().ok()?.split_once(' ')?;
+    let is_one_word = !credential.is_empty() && credential.bytes().all(|byte| byte.is_ascii_graphic());
+    (scheme.eq_ignore_ascii_case("bearer") && is_one_word).then_some(credential)
+}
+
+/// Who asks, as [`admit`] found out.
+#[derive(Debug, Clone)]
+pub(super) struct Asking(pub Asked);
+
+impl FromRequestParts<Rest> for Asking {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &Rest) -> Result<Self, Problem> {
+        parts.extensions.get::<Asking>().cloned().ok_or_else(|| Problem::internal("a route without a caller"))
+    }
+}
+
+/// The one id in the path. A text that can be none is answered like one that names nothing.
+#[derive(Debug, Clone)]
+pub(super) struct Id<T>(pub T);
+
+impl<T: FromStr + Send> FromRequestParts<Rest> for Id<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, control: &Rest) -> Result<Self, Problem> {
+        let params = RawPathParams::from_request_parts(parts, control).await.map_err(|_| not_found())?;
+        let first = params.iter().next().and_then(|(_, text)| text.parse().ok());
+        first.map(Id).ok_or_else(not_found)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::HeaderValue;
+
+    #[test]
+    fn h03_only_one_bearer_of_one_word_is_a_credential() {
+        let parse = |values: &[&str]| {
+            let mut headers = HeaderMap::new();
+            for value in values {
+                headers.append(header::AUTHORIZATION, HeaderValue::from_str(value).unwrap());
+            }
+            bearer(&headers).map(str::to_owned)
+        };
+        assert_eq!(parse(&["Bearer kwm_x"]).as_deref(), Some("kwm_x"));
+        assert_eq!(parse(&["bearer kwm_x"]).as_deref(), Some("kwm_x"));
+        for bad in [
+            &[][..],
+            &["kwm_x"],
+            &["Basic kwm_x"],
+            &["Bearer  kwm_x"],
+            &["Bearer\tkwm_x"],
+            &["Bearer a b"],
+            &["Bearer "],
+            &["Bearer a", "Bearer a"],
+            &["Bearer a", "Bearer b"],
+        ] {
+            assert_eq!(parse(bad), None, "{bad:?}");
+        }
+    }
+}

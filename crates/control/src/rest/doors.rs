@@ -1,0 +1,148 @@
+//! The one way to add an operation: with the permission it takes. What is added here is authenticated and
+//! checked before the handler sees the request, and described in the OpenAPI document; so no route can exist
+//! without a permission (trust.md T04).
+
+use std::sync::Arc;
+
+use axum::middleware::from_fn_with_state;
+use keyward_core::permission::Permission;
+use serde_json::json;
+use utoipa::openapi::extensions::ExtensionsBuilder;
+use utoipa::openapi::path::{Operation, Parameter, ParameterBuilder, ParameterIn};
+use utoipa::openapi::schema::{AdditionalProperties, Schema};
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
+use utoipa::openapi::{Content, ObjectBuilder, OpenApi, Ref, RefOr, Required, ResponseBuilder, Type};
+use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
+
+use super::caller::admit;
+use crate::use_cases::Control;
+
+/// The state of every handler.
+pub(super) type Rest = Arc<Control>;
+
+/// What an operation takes.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Demand {
+    /// Any of these permissions; the use case says which part of the request takes which.
+    OneOf(&'static [Permission]),
+    /// Only to be somebody.
+    AnyManagementKey,
+}
+
+impl Demand {
+    /// How the OpenAPI document names it, as `x-scope`.
+    fn scope(self) -> String {
+        match self {
+            Demand::OneOf(permissions) => permissions.first().map_or("", |first| first.scope()).to_owned(),
+            Demand::AnyManagementKey => "any".to_owned(),
+        }
+    }
+}
+
+/// Operations, gathered.
+pub(super) struct Doors {
+    control: Rest,
+    router: OpenApiRouter<Rest>,
+}
+
+impl Doors {
+    pub fn new(control: Rest) -> Self {
+        Doors { control, router: OpenApiRouter::with_openapi(super::document::head()) }
+    }
+
+    /// Adds an operation that takes a permission.
+    pub fn open(self, permissions: &'static [Permission], operation: UtoipaMethodRouter<Rest>) -> Self {
+        self.add(Demand::OneOf(permissions), operation, false)
+    }
+
+    /// Adds an operation that makes something and takes an `Idempotency-Key`.
+    pub fn make(self, permissions: &'static [Permission], operation: UtoipaMethodRouter<Rest>) -> Self {
+        self.add(Demand::OneOf(permissions), operation, true)
+    }
+
+    /// Adds an operation for every holder of a management key.
+    pub fn open_to_all(self, operation: UtoipaMethodRouter<Rest>) -> Self {
+        self.add(Demand::AnyManagementKey, operation, false)
+    }
+
+    fn add(mut self, demand: Demand, operation: UtoipaMethodRouter<Rest>, makes: bool) -> Self {
+        let (schemas, mut paths, methods) = operation;
+        for item in paths.paths.values_mut() {
+            let operations = [&mut item.get, &mut item.put, &mut item.post, &mut item.patch, &mut item.delete];
+            for operation in operations.into_iter().flatten() {
+                describe(operation, demand, makes);
+            }
+        }
+        let admit = from_fn_with_state((Arc::clone(&self.control), demand), admit);
+        self.router = self.router.routes((schemas, paths, methods.route_layer(admit)));
+        self
+    }
+
+    /// The routes, and their description.
+    pub fn split(self) -> (axum::Router<Rest>, OpenApi) {
+        let (router, mut document) = self.router.split_for_parts();
+        complete(&mut document);
+        (router, document)
+    }
+}
+
+/// What every operation has in common.
+fn describe(operation: &mut Operation, demand: Demand, makes: bool) {
+    let extension = ExtensionsBuilder::new().add("x-scope", json!(demand.scope())).build();
+    operation.extensions.get_or_insert_default().merge(extension);
+    operation.security = Some(vec![SecurityRequirement::new("management_key", [] as [&str; 0])]);
+    let problem = ResponseBuilder::new()
+        .description("A problem, told by its code")
+        .content("application/problem+json", Content::new(Some(Ref::from_schema_name("Problem"))))
+        .build();
+    operation.responses.responses.insert("default".into(), RefOr::T(problem));
+    if makes {
+        operation.parameters.get_or_insert_default().push(RefOr::T(idempotency_key()));
+        let repeated = operation.responses.responses.get("201").cloned();
+        if let Some(RefOr::T(mut repeated)) = repeated {
+            repeated.description = "The same request was answered before; no secret is shown again".into();
+            operation.responses.responses.insert("200".into(), RefOr::T(repeated));
+        }
+    }
+}
+
+fn idempotency_key() -> Parameter {
+    let schema = ObjectBuilder::new().schema_type(Type::String).min_length(Some(1)).max_length(Some(200));
+    ParameterBuilder::new()
+        .name("Idempotency-Key")
+        .parameter_in(ParameterIn::Header)
+        .required(Required::False)
+        .description(Some("Makes a repetition of the request harmless: it is answered, not done again"))
+        .schema(Some(schema.build()))
+        .build()
+}
+
+/// What the whole document has in common: how to authenticate, and that requests have no unknown fields.
+fn complete(document: &mut OpenApi) {
+    let bodies: Vec<String> = document
+        .paths
+        .paths
+        .values()
+        .flat_map(|item| [&item.post, &item.put, &item.patch])
+        .flatten()
+        .filter_map(|operation| match operation.request_body.as_ref()? {
+            RefOr::T(body) => match body.content.get("application/json")? {
+                RefOr::T(content) => content.schema.clone(),
+                RefOr::Ref(_) => None,
+            },
+            RefOr::Ref(_) => None,
+        })
+        .filter_map(|schema| match schema {
+            RefOr::Ref(named) => named.ref_location.rsplit('/').next().map(str::to_owned),
+            RefOr::T(_) => None,
+        })
+        .collect();
+    let components = document.components.get_or_insert_default();
+    for name in bodies {
+        if let Some(RefOr::T(Schema::Object(object))) = components.schemas.get_mut(&name) {
+            object.additional_properties = Some(Box::new(AdditionalProperties::FreeForm(false)));
+        }
+    }
+    let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build();
+    components.add_security_scheme("management_key", SecurityScheme::Http(bearer));
+}

@@ -1,0 +1,102 @@
+//! What holds for every request, whatever it asks: an id of our own, refusal of what no client needs, one
+//! log line, headers that keep answers out of caches and frames, and a caught panic.
+
+use std::any::Any;
+
+use axum::extract::{MatchedPath, Request, State};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use http::{HeaderValue, Method, Version, header};
+use keyward_core::base62;
+
+use super::caller::RequestId;
+use super::doors::Rest;
+use super::problem::{Code, Problem};
+
+/// The outermost layer.
+pub(super) async fn finish(State(control): State<Rest>, mut request: Request, next: Next) -> Response {
+    let began = control.engine.clock().boottime_nanos();
+    let id = request_id(&control);
+    let method = request.method().clone();
+    let route = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
+    request.extensions_mut().insert(RequestId(id.clone()));
+    let mut response = match refused_outright(&request) {
+        Some(problem) => problem.into_response(),
+        None => next.run(request).await,
+    };
+    let problem = response.extensions_mut().remove::<Problem>();
+    let line =
+        Line { id: &id, method: &method, route: route.as_deref().unwrap_or("none"), problem: problem.as_ref() };
+    line.write(response.status().as_u16(), control.engine.clock().boottime_nanos().saturating_sub(began));
+    if let Some(problem) = problem {
+        response = problem.document(response, &id);
+    }
+    protect(&mut response, &id);
+    response
+}
+
+/// Refuses what carries no question that we answer (trust.md H17).
+fn refused_outright(request: &Request) -> Option<Problem> {
+    let is_forwarded = request.version() <= Version::HTTP_11 && request.uri().scheme().is_some();
+    if *request.method() == Method::TRACE || *request.method() == Method::CONNECT {
+        return Some(Problem::new(Code::MethodNotAllowed, "This method is never served."));
+    }
+    if is_forwarded {
+        return Some(Problem::new(Code::Unparseable, "This is no proxy: send the path alone."));
+    }
+    if request.headers().contains_key(header::UPGRADE) {
+        return Some(Problem::new(Code::Unparseable, "This connection speaks no other protocol."));
+    }
+    None
+}
+
+fn protect(response: &mut Response, id: &str) {
+    let headers = response.headers_mut();
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    let policy = HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'");
+    headers.insert(header::CONTENT_SECURITY_POLICY, policy);
+    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    if let Ok(id) = HeaderValue::from_str(id) {
+        headers.insert("x-request-id", id);
+    }
+}
+
+/// Ids are never taken from outside: what stands in the log can be trusted to be one request.
+fn request_id(control: &Rest) -> String {
+    let mut bytes = [0; 16];
+    control.entropy.fill(&mut bytes);
+    format!("req_{}", base62::encode_u128(u128::from_be_bytes(bytes)))
+}
+
+/// The one line that the log keeps of a request.
+struct Line<'a> {
+    id: &'a str,
+    method: &'a Method,
+    route: &'a str,
+    problem: Option<&'a Problem>,
+}
+
+impl Line<'_> {
+    fn write(&self, status: u16, nanos: i64) {
+        let Line { id, method, route, problem } = *self;
+        let code = problem.map_or("ok", |problem| problem.code().as_str());
+        let labels = [("route", route.to_owned()), ("code", code.to_owned())];
+        metrics::counter!("keyward_control_requests_total", &labels).increment(1);
+        let micros = nanos / 1_000;
+        match problem {
+            Some(problem) if status >= 500 => tracing::error!(
+                request_id = id, %method, route, status, code, micros, reason = problem.log(), "request failed"
+            ),
+            Some(problem) => tracing::info!(
+                request_id = id, %method, route, status, code, micros, reason = problem.log(), "request refused"
+            ),
+            None => tracing::info!(request_id = id, %method, route, status, micros, "request answered"),
+        }
+    }
+}
+
+/// A panic ends one request with one 500. Its message goes to the log by the panic hook, not to the caller.
+pub(super) fn caught(_: Box<dyn Any + Send + 'static>) -> Response {
+    Problem::internal("a handler panicked").into_response()
+}

@@ -1,0 +1,97 @@
+//! The REST API: the table of operations with the permission of each, and the layers around them.
+//!
+//! A handler reads its request, asks one use case and shapes the answer. Errors become answers in
+//! `problem` alone; `doors` sees to it that no operation exists without a permission.
+
+mod answers;
+mod apis;
+mod backups;
+mod body;
+mod caller;
+mod document;
+mod doors;
+mod fields;
+mod hygiene;
+mod keys;
+mod log;
+mod management_keys;
+mod organizations;
+mod problem;
+mod projects;
+mod query;
+mod revocations;
+mod usage;
+
+use std::sync::{Arc, OnceLock};
+
+use axum::middleware::from_fn_with_state;
+use axum::routing::get;
+use keyward_core::permission::Permission as P;
+use tower_http::catch_panic::CatchPanicLayer;
+use utoipa_axum::routes;
+
+use self::doors::{Doors, Rest};
+use self::problem::{Code, Problem};
+use crate::use_cases::Control;
+
+/// Every operation, with the permission it takes.
+fn doors(control: Rest) -> Doors {
+    Doors::new(control)
+        .open(&[P::ApisRead], routes!(apis::list_apis))
+        .open(&[P::ApisRead], routes!(apis::read_api))
+        .open(&[P::ApisWrite], routes!(apis::apply_contract))
+        .open(&[P::OrganizationsRead], routes!(organizations::list_organizations))
+        .make(&[P::OrganizationsWrite], routes!(organizations::create_organization))
+        .open(&[P::OrganizationsRead], routes!(organizations::read_organization))
+        .open(&[P::OrganizationsWrite], routes!(organizations::rename_organization))
+        .open(&[P::OrganizationsWrite], routes!(organizations::delete_organization))
+        .open(&[P::OrganizationsWrite], routes!(organizations::suspend_organization))
+        .open(&[P::OrganizationsWrite], routes!(organizations::resume_organization))
+        .open(&[P::ProjectsRead], routes!(projects::list_projects))
+        .make(&[P::ProjectsWrite], routes!(projects::create_project))
+        .open(&[P::ProjectsRead], routes!(projects::read_project))
+        .open(&[P::ProjectsWrite, P::PlansWrite], routes!(projects::edit_project))
+        .open(&[P::ProjectsWrite], routes!(projects::delete_project))
+        .open(&[P::ProjectsWrite], routes!(projects::suspend_project))
+        .open(&[P::ProjectsWrite], routes!(projects::resume_project))
+        .open(&[P::ProjectsRead], routes!(usage::count_usage))
+        .open(&[P::ProjectsRead], routes!(log::list_events))
+        .open(&[P::KeysRead], routes!(keys::list_keys))
+        .make(&[P::KeysWrite], routes!(keys::create_key))
+        .make(&[P::KeysWrite], routes!(keys::regenerate_key))
+        .open(&[P::KeysRead], routes!(keys::read_key))
+        .open(&[P::KeysWrite], routes!(keys::edit_key))
+        .make(&[P::KeysWrite], routes!(keys::rotate_key))
+        .open(&[P::KeysWrite], routes!(keys::revoke_key))
+        .open(&[P::KeysWrite], routes!(keys::disable_key))
+        .open(&[P::KeysWrite], routes!(keys::enable_key))
+        .open(&[P::KeysWrite], routes!(revocations::revoke_many))
+        .open(&[P::KeysWrite], routes!(revocations::read_revocation))
+        .open(&[P::LogRead], routes!(log::list_changes))
+        .open(&[P::LogRead], routes!(log::read_head))
+        .open(&[P::LogRead], routes!(log::verify_log))
+        .open(&[P::ManagementKeysRead], routes!(management_keys::list_management_keys))
+        .make(&[P::ManagementKeysWrite], routes!(management_keys::create_management_key))
+        .open(&[P::ManagementKeysRead], routes!(management_keys::read_management_key))
+        .make(&[P::ManagementKeysWrite], routes!(management_keys::rotate_management_key))
+        .open(&[P::ManagementKeysWrite], routes!(management_keys::revoke_management_key))
+        .open_to_all(routes!(management_keys::who_am_i))
+        .open(&[P::Operate], routes!(backups::create_backup))
+}
+
+/// The REST API as a router. The server around it gives each request its peer's address as
+/// `ConnectInfo<SocketAddr>`, and keeps headers, connections and time within bounds.
+pub fn router(control: Arc<Control>) -> axum::Router {
+    let (router, document) = doors(Arc::clone(&control)).split();
+    static DOCUMENT: OnceLock<String> = OnceLock::new();
+    let document: &'static str = DOCUMENT.get_or_init(|| document::written(&document));
+    router
+        .route("/openapi.json", get(move || async move { document::answer(document) }))
+        .fallback(|| async { problem::not_found() })
+        .method_not_allowed_fallback(|| async {
+            Problem::new(Code::MethodNotAllowed, "See Allow for what is served here.")
+        })
+        .layer(CatchPanicLayer::custom(hygiene::caught))
+        .layer(from_fn_with_state(Arc::clone(&control), hygiene::finish))
+        .with_state(control)
+}

@@ -1,0 +1,315 @@
+//! The one place where errors become answers: what the caller is told (RFC 9457), and what the log keeps.
+//!
+//! A handler's error travels as a [`Problem`] in the response's extensions; the outermost layer writes it
+//! out, once it knows the request's id.
+
+use axum::response::{IntoResponse, Response};
+use http::{HeaderValue, StatusCode, header};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::use_cases::{ControlError, Fault};
+
+macro_rules! codes {
+    ($($(#[$doc:meta])* $name:ident = $code:literal, $status:ident, $title:literal;)*) => {
+        /// The kinds of problems, by their stable code.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub enum Code { $($(#[$doc])* $name,)* }
+
+        impl Code {
+            /// All of them.
+            pub const ALL: &'static [Code] = &[$(Code::$name),*];
+
+            /// The stable name.
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Code::$name => $code),* }
+            }
+
+            /// The status it is answered with.
+            pub const fn status(self) -> StatusCode {
+                match self { $(Code::$name => StatusCode::$status),* }
+            }
+
+            /// What it is called.
+            pub const fn title(self) -> &'static str {
+                match self { $(Code::$name => $title),* }
+            }
+        }
+    };
+}
+
+codes! {
+    /// No management key, or none that opens.
+    Unauthenticated = "unauthenticated", UNAUTHORIZED, "A management key is required";
+    /// The management key may not do this.
+    Forbidden = "forbidden", FORBIDDEN, "Not allowed";
+    /// Nothing there, or nothing within reach.
+    NotFound = "not_found", NOT_FOUND, "Not found";
+    /// The path is known, the method is not for it.
+    MethodNotAllowed = "method_not_allowed", METHOD_NOT_ALLOWED, "Method not allowed";
+    /// Read, but not valid.
+    Invalid = "invalid", UNPROCESSABLE_ENTITY, "The request is not valid";
+    /// Not to be read.
+    Unparseable = "unparseable", BAD_REQUEST, "The request cannot be read";
+    /// A cursor that is none of this list's.
+    BadCursor = "bad_cursor", BAD_REQUEST, "The cursor is none of this list's";
+    /// Too large to be read.
+    PayloadTooLarge = "payload_too_large", PAYLOAD_TOO_LARGE, "The body is too large";
+    /// Of a kind that is not read.
+    UnsupportedMediaType = "unsupported_media_type", UNSUPPORTED_MEDIA_TYPE, "The body has an unsupported type";
+    /// No room for one more key.
+    ActiveKeyLimit = "active_key_limit", CONFLICT, "The limit of active keys is reached";
+    /// The key has ended.
+    KeyNotActive = "key_not_active", CONFLICT, "The key is not active";
+    /// The contract does not have this.
+    ActionNotOffered = "action_not_offered", CONFLICT, "The API does not offer this";
+    /// Suspended things get nothing new.
+    Suspended = "suspended", CONFLICT, "Suspended";
+    /// Others were faster, again and again.
+    Conflict = "conflict", CONFLICT, "The state changed in between";
+    /// Statements to acknowledge first.
+    AcknowledgementRequired = "acknowledgement_required", PRECONDITION_REQUIRED, "An acknowledgement is required";
+    /// One key, two requests.
+    IdempotencyKeyReused = "idempotency_key_reused", UNPROCESSABLE_ENTITY, "The Idempotency-Key was used for another request";
+    /// It is there already.
+    AlreadyExists = "already_exists", CONFLICT, "Exists already";
+    /// The disk is full.
+    StorageFull = "storage_full", INSUFFICIENT_STORAGE, "No room to write";
+    /// Not now.
+    Unavailable = "unavailable", SERVICE_UNAVAILABLE, "Unavailable";
+    /// It may have happened.
+    OutcomeUnknown = "outcome_unknown", SERVICE_UNAVAILABLE, "The outcome is not known";
+    /// A fault of ours.
+    Internal = "internal", INTERNAL_SERVER_ERROR, "Internal error";
+}
+
+/// A problem on its way out.
+#[derive(Debug, Clone)]
+pub struct Problem {
+    code: Code,
+    /// For the caller.
+    detail: String,
+    /// For the log, where it holds more than the caller is told.
+    log: Option<String>,
+    errors: Vec<Fault>,
+    statements: Vec<String>,
+}
+
+/// A problem as the caller sees it.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Problem)]
+pub(super) struct ProblemDocument {
+    /// Always `about:blank`: the code tells the kind.
+    #[serde(rename = "type")]
+    #[schema(value_type = String)]
+    kind: &'static str,
+    /// What kind of problem it is, for people.
+    #[schema(value_type = String)]
+    title: &'static str,
+    /// The HTTP status.
+    #[schema(value_type = u16)]
+    status: u16,
+    /// What is wrong here and what to do.
+    detail: String,
+    /// The stable name of the kind.
+    #[schema(value_type = String)]
+    code: &'static str,
+    /// What is wrong with which field.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    errors: Vec<FieldProblem>,
+    /// The statements to acknowledge with `"acknowledge": true`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    statements: Vec<String>,
+    /// The id of this request, for support.
+    request_id: String,
+}
+
+/// What is wrong with one field.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct FieldProblem {
+    /// The field.
+    field: String,
+    /// What is wrong with it.
+    message: String,
+    /// The line in the contract that was handed in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    line: Option<usize>,
+}
+
+impl Problem {
+    /// Of this kind, with a sentence for the caller.
+    pub fn new(code: Code, detail: impl Into<String>) -> Self {
+        Problem { code, detail: detail.into(), log: None, errors: Vec::new(), statements: Vec::new() }
+    }
+
+    /// Fields that are not valid.
+    pub fn invalid(errors: Vec<Fault>) -> Self {
+        let detail = match &errors[..] {
+            [one] if one.field.is_empty() => one.message.clone(),
+            [one] => format!("{} {}", one.field, one.message),
+            several => format!("{} fields are not valid", several.len()),
+        };
+        Problem { errors, ..Problem::new(Code::Invalid, detail) }
+    }
+
+    /// What a caught panic is answered with.
+    pub fn internal(log: impl Into<String>) -> Self {
+        let detail = "Something went wrong here, not with the request. Support can find it by its request_id.";
+        Problem { log: Some(log.into()), ..Problem::new(Code::Internal, detail) }
+    }
+
+    fn temporary(code: Code, detail: &str, log: String) -> Self {
+        Problem { log: Some(log), ..Problem::new(code, detail) }
+    }
+
+    /// Its kind.
+    pub fn code(&self) -> Code {
+        self.code
+    }
+
+    /// What the log keeps beside the code. Never the detail: it may quote the request, and people put
+    /// secrets into the wrong fields.
+    pub fn log(&self) -> Option<&str> {
+        self.log.as_deref()
+    }
+
+    /// Writes it out, over a response that carries only headers.
+    pub fn document(self, mut response: Response, request_id: &str) -> Response {
+        let document = ProblemDocument {
+            kind: "about:blank",
+            title: self.code.title(),
+            status: self.code.status().as_u16(),
+            detail: self.detail,
+            code: self.code.as_str(),
+            errors: self.errors.into_iter().map(FieldProblem::from).collect(),
+            statements: self.statements,
+            request_id: request_id.to_owned(),
+        };
+        // Serialising strings and numbers cannot fail.
+        *response.body_mut() = serde_json::to_vec(&document).unwrap_or_default().into();
+        let headers = response.headers_mut();
+        headers.remove(header::CONTENT_LENGTH);
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        match self.code {
+            Code::Unauthenticated => {
+                headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"keyward\""));
+            }
+            Code::Unavailable | Code::OutcomeUnknown => {
+                headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+            }
+            _ => {}
+        }
+        response
+    }
+}
+
+impl From<Fault> for FieldProblem {
+    fn from(fault: Fault) -> Self {
+        FieldProblem { field: fault.field, message: fault.message, line: fault.line }
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let mut response = self.code.status().into_response();
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+impl From<ControlError> for Problem {
+    fn from(error: ControlError) -> Self {
+        let log = error.to_string();
+        match error {
+            ControlError::Unauthenticated => unauthenticated(),
+            ControlError::Forbidden(permission) => Problem::new(
+                Code::Forbidden,
+                format!(
+                    "This management key may not {}: it lacks the scope {}.",
+                    permission.title(),
+                    permission.scope()
+                ),
+            ),
+            ControlError::OutOfReach(permission) => Problem::new(
+                Code::Forbidden,
+                format!(
+                    "This takes the scope {} on everything; this management key is bounded.",
+                    permission.scope()
+                ),
+            ),
+            ControlError::WiderThanCaller(what) => Problem::new(
+                Code::Forbidden,
+                format!("A management key cannot hand on more than it has itself: {what}."),
+            ),
+            ControlError::NotFound => not_found(),
+            ControlError::Invalid(faults) => Problem::invalid(faults),
+            ControlError::KeyNotActive(standing) => {
+                Problem::new(Code::KeyNotActive, format!("The key is {standing}; this takes an active one."))
+            }
+            ControlError::ActiveKeyLimit { limit } => Problem::new(
+                Code::ActiveKeyLimit,
+                format!(
+                    "The project may have {limit} active keys and has them. Revoke one, or have the limit raised."
+                ),
+            ),
+            ControlError::SeveralLiveKeys => Problem::new(
+                Code::Conflict,
+                "Several keys of the project are active: rotate the one that is meant, at /v1/keys/{key}/rotate.",
+            ),
+            ControlError::ActionNotOffered(action) => Problem::new(
+                Code::ActionNotOffered,
+                format!("The contract of this API does not let anyone {action}."),
+            ),
+            ControlError::Suspended(what) => {
+                Problem::new(Code::Suspended, format!("The {what} is suspended; resume it first."))
+            }
+            ControlError::Conflict(_) => Problem::temporary(
+                Code::Conflict,
+                "Others changed the same thing again and again. Nothing was changed by this request; try again.",
+                log,
+            ),
+            ControlError::AcknowledgementRequired(statements) => Problem {
+                statements,
+                ..Problem::new(
+                    Code::AcknowledgementRequired,
+                    "Show the statements to whoever asks, and send \"acknowledge\": true once they agree.",
+                )
+            },
+            ControlError::IdempotencyKeyReused => Problem::new(
+                Code::IdempotencyKeyReused,
+                "This Idempotency-Key came with another request before; make a new one for a new request.",
+            ),
+            ControlError::AlreadyExists(what) => {
+                Problem::new(Code::AlreadyExists, format!("There is {what} already."))
+            }
+            ControlError::StorageFull(_) => Problem::temporary(
+                Code::StorageFull,
+                "There is no room to write. Nothing was changed; keys are checked as before.",
+                log,
+            ),
+            ControlError::Unavailable(_) => Problem::temporary(
+                Code::Unavailable,
+                "This cannot be done now. Nothing was changed; try again.",
+                log,
+            ),
+            ControlError::OutcomeUnknown(_) => Problem::temporary(
+                Code::OutcomeUnknown,
+                "This may or may not have been done. Look, or ask again with the same Idempotency-Key.",
+                log,
+            ),
+            ControlError::Internal(_) => Problem::internal(log),
+        }
+    }
+}
+
+/// What a request without a management key that opens is answered with, whatever is wrong with it.
+pub(super) fn unauthenticated() -> Problem {
+    Problem::new(Code::Unauthenticated, "Send a live management key: Authorization: Bearer <management key>.")
+}
+
+/// What nothing is answered with, and what lies outside the caller's boundary.
+pub(super) fn not_found() -> Problem {
+    Problem::new(Code::NotFound, "There is no such thing, or none that this management key reaches.")
+}

@@ -1,0 +1,132 @@
+//! Who asks, and how far they reach. What lies outside a caller's boundary answers exactly like what does
+//! not exist: the same look-ups, the same error.
+
+use std::sync::Arc;
+
+use keyward_core::change::{Actor, Expect, Origin};
+use keyward_core::id::OrganizationId;
+use keyward_core::permission::Permission;
+use keyward_core::scope::Scopes;
+use keyward_core::tenancy::{Boundary, ManagementKey, Project};
+
+use super::error::{ControlError, Result};
+
+/// Who asks.
+#[derive(Debug, Clone)]
+pub enum Caller {
+    /// The holder of a live management key.
+    ManagementKey(Arc<ManagementKey>),
+    /// Somebody at the machine itself, by a command such as `init`.
+    Operator {
+        /// The command.
+        command: String,
+    },
+}
+
+/// How a repetition of the request is recognised.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Repeat {
+    /// The `Idempotency-Key`.
+    pub key: String,
+    /// A hash of all that the request asks for.
+    pub fingerprint: [u8; 32],
+}
+
+/// Who asks, from where, and whether the request may be a repetition.
+#[derive(Debug, Clone)]
+pub struct Asked {
+    /// Who.
+    pub caller: Caller,
+    /// From where.
+    pub origin: Origin,
+    /// How a repetition is recognised, where it is to be.
+    pub repeat: Option<Repeat>,
+}
+
+impl Asked {
+    /// Asked by somebody at the machine itself.
+    pub fn by_operator(command: &str) -> Self {
+        let caller = Caller::Operator { command: command.to_owned() };
+        Asked { caller, origin: Origin::default(), repeat: None }
+    }
+
+    /// Goes on only for a caller with this permission.
+    pub(crate) fn require(&self, permission: Permission) -> Result<()> {
+        if self.caller.has(permission) { Ok(()) } else { Err(ControlError::Forbidden(permission)) }
+    }
+
+    /// Goes on only for a caller with this permission for everything.
+    pub(crate) fn require_everywhere(&self, permission: Permission) -> Result<()> {
+        self.require(permission)?;
+        match self.caller.boundary() {
+            Boundary::Everything => Ok(()),
+            Boundary::Organization(_) | Boundary::Project(_) => Err(ControlError::OutOfReach(permission)),
+        }
+    }
+}
+
+impl Caller {
+    /// Whether the caller has a permission, somewhere.
+    pub fn has(&self, permission: Permission) -> bool {
+        self.scopes().allow(permission.scope())
+    }
+
+    /// What the caller may do.
+    pub fn scopes(&self) -> Scopes {
+        match self {
+            Caller::ManagementKey(key) => key.scopes.clone(),
+            Caller::Operator { .. } => Scopes::all(),
+        }
+    }
+
+    /// How far the caller reaches.
+    pub fn boundary(&self) -> Boundary {
+        match self {
+            Caller::ManagementKey(key) => key.boundary,
+            Caller::Operator { .. } => Boundary::Everything,
+        }
+    }
+
+    /// Whether an organization lies within the boundary, itself and not only some of its projects.
+    pub(crate) fn reaches_organization(&self, id: OrganizationId) -> bool {
+        match self.boundary() {
+            Boundary::Everything => true,
+            Boundary::Organization(own) => own == id,
+            Boundary::Project(_) => false,
+        }
+    }
+
+    /// Whether a project lies within the boundary.
+    pub(crate) fn reaches_project(&self, project: &Project) -> bool {
+        match self.boundary() {
+            Boundary::Everything => true,
+            Boundary::Organization(own) => own == project.organization,
+            Boundary::Project(own) => own == project.id,
+        }
+    }
+
+    /// How the caller is named in the log.
+    pub(crate) fn actor(&self) -> Actor {
+        match self {
+            Caller::ManagementKey(key) => Actor::ManagementKey { id: key.id, name: key.name.clone() },
+            Caller::Operator { command } => Actor::Operator { command: command.clone() },
+        }
+    }
+
+    /// Whose idempotency keys these are.
+    pub(crate) fn account(&self) -> String {
+        match self {
+            Caller::ManagementKey(key) => key.id.to_string(),
+            Caller::Operator { .. } => "operator".into(),
+        }
+    }
+
+    /// That the caller is still who it was: a revoked management key changes nothing any more, not even by
+    /// a request that was let in before.
+    pub(crate) fn expectation(&self) -> Option<Expect> {
+        match self {
+            Caller::ManagementKey(key) => Some(Expect::ManagementKey(key.id, key.revision)),
+            Caller::Operator { .. } => None,
+        }
+    }
+}

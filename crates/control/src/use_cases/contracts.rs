@@ -1,0 +1,124 @@
+//! Contracts: which APIs there are, and putting a new contract in force. An invalid one is refused with
+//! line and field, and the one in force stays.
+
+use std::sync::Arc;
+
+use keyward_core::change::{Change, Expect, Revision};
+use keyward_core::contract::{Contract, ContractError, Difference, differences};
+use keyward_core::id::ApiName;
+use keyward_core::permission::Permission;
+use keyward_core::tenancy::Api;
+use keyward_verify::InForce;
+
+use super::commit::{Committed, Plan, Tries};
+use super::error::{ControlError, Fault, Result};
+use super::{Asked, Control};
+
+/// An API with the contract in force, as handed in and compiled.
+#[derive(Debug, Clone)]
+pub struct SeenApi {
+    /// The API.
+    pub api: Api,
+    /// Its contract.
+    pub contract: Arc<Contract>,
+}
+
+/// What putting a contract in force came to.
+#[derive(Debug)]
+pub struct Applied {
+    /// The API as it stands, or as it would.
+    pub api: SeenApi,
+    /// In what the contract differs from the one before.
+    pub differences: Vec<Difference>,
+    /// How it took force; none where it was only tried.
+    pub in_force: Option<InForce>,
+    /// Whether the API had no contract before.
+    pub is_new: bool,
+}
+
+impl Control {
+    /// All APIs, by name.
+    ///
+    /// # Errors
+    /// Where the caller may not read contracts.
+    pub async fn apis(&self, asked: &Asked) -> Result<Vec<SeenApi>> {
+        asked.require(Permission::ApisRead)?;
+        let apis = self.store.apis().await?.value;
+        apis.into_iter().map(|api| self.see_api(api)).collect()
+    }
+
+    /// One API.
+    ///
+    /// # Errors
+    /// Where there is none of this name.
+    pub async fn api(&self, asked: &Asked, name: &ApiName) -> Result<SeenApi> {
+        asked.require(Permission::ApisRead)?;
+        let api = self.store.api(name).await?.ok_or(ControlError::NotFound)?;
+        self.see_api(api)
+    }
+
+    /// Puts a contract in force, or says what that would change.
+    ///
+    /// # Errors
+    /// Where the caller may not, or the contract is not valid.
+    pub async fn apply_contract(
+        &self,
+        asked: &Asked,
+        name: &ApiName,
+        source: &str,
+        is_dry_run: bool,
+    ) -> Result<Applied> {
+        asked.require_everywhere(Permission::ApisWrite)?;
+        let contract = Arc::new(Contract::read(source, &self.presets).map_err(invalid)?);
+        let mut tries = Tries::default();
+        loop {
+            let before = self.store.api(name).await?;
+            let now = self.now();
+            let mut api = Api {
+                name: name.clone(),
+                source: source.to_owned(),
+                resolved: contract.resolved.clone(),
+                applied_at: now,
+                created_revision: before.as_ref().map_or(Revision::ZERO, |before| before.created_revision),
+                revision: before.as_ref().map_or(Revision::ZERO, |before| before.revision),
+            };
+            let differences = differences(before.as_ref().map(|before| before.resolved.as_str()), &api.resolved);
+            let is_new = before.is_none();
+            let applied = |api, in_force| {
+                let api = SeenApi { api, contract: Arc::clone(&contract) };
+                Applied { api, differences, in_force, is_new }
+            };
+            if is_dry_run {
+                return Ok(applied(api, None));
+            }
+            let expect = match &before {
+                None => Expect::NoApi(name.clone()),
+                Some(before) => Expect::Api(name.clone(), before.revision),
+            };
+            // The same text again is no change.
+            if let Some(before) = before.filter(|before| before.source == source && before.resolved == api.resolved)
+            {
+                return Ok(applied(before, Some(self.settle_all().await?)));
+            }
+            let changes = vec![Change::Api { api: Box::new(api.clone()) }];
+            match self.commit(asked, now, Plan { expect: vec![expect], changes, made: None }).await? {
+                Committed::Stale(expect) => tries.again(self, expect).await?,
+                Committed::InForce(in_force) => {
+                    api.revision = self.engine.api(name).map_or(api.revision, |api| api.revision);
+                    return Ok(applied(api, Some(in_force)));
+                }
+            }
+        }
+    }
+
+    fn see_api(&self, api: Api) -> Result<SeenApi> {
+        let in_force = self.engine.api(&api.name);
+        let unreadable = || ControlError::Unavailable(format!("the contract of {} cannot be read", api.name));
+        let contract = Arc::clone(&in_force.ok_or_else(unreadable)?.contract);
+        Ok(SeenApi { api, contract })
+    }
+}
+
+fn invalid(error: ContractError) -> ControlError {
+    ControlError::Invalid(vec![Fault { field: error.field, message: error.reason, line: error.line }])
+}

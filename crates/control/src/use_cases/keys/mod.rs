@@ -1,0 +1,18 @@
+//! Keys: making, reading, changing, rotating and ending them, one file an action. `rules` checks what is
+//! asked against the contract; the actions load, decide and commit.
+
+mod create;
+mod edit;
+mod read;
+mod regenerate;
+mod revoke;
+mod rotate;
+mod rules;
+mod switch;
+
+pub use create::{KeyMade, NewKey};
+pub use edit::KeyEdit;
+pub use read::{KeyQuestion, SeenKey};
+pub use rotate::Rotated;
+
+pub(crate) use revoke::{checked_reason, require_acknowledged};

@@ -1,0 +1,86 @@
+//! Reading the log: a project's event log, where uses and refusals are folded in, and the whole log with its
+//! chain, for those who follow or check it.
+
+use keyward_core::change::{Entry, Revision};
+use keyward_core::id::ProjectId;
+use keyward_core::log::SignedHead;
+use keyward_core::permission::Permission;
+use keyward_core::store::{EventFilter, EventPosition, LogVerdict};
+use keyward_core::usage::Event;
+
+use super::error::{ControlError, Result};
+use super::{Asked, Control};
+
+/// A part of a project's event log, newest first.
+#[derive(Debug)]
+pub struct SeenEvents {
+    /// The lines.
+    pub items: Vec<Event>,
+    /// The place of the last, where there are more.
+    pub next: Option<EventPosition>,
+}
+
+/// Where the log stands.
+#[derive(Debug)]
+pub struct Head {
+    /// The last revision and its hash, signed.
+    pub signed: SignedHead,
+    /// With what the signature is checked.
+    pub public_key: [u8; 32],
+}
+
+impl Control {
+    /// A project's event log.
+    ///
+    /// # Errors
+    /// Where there is no project that the caller reaches.
+    pub async fn events(
+        &self,
+        asked: &Asked,
+        project: ProjectId,
+        filter: &EventFilter,
+        before: Option<EventPosition>,
+        limit: u32,
+    ) -> Result<SeenEvents> {
+        asked.require(Permission::ProjectsRead)?;
+        let place = self.find_project(asked, project).await?;
+        let mut found = self.store.events(place.project.id, filter, before, limit + 1).await?;
+        let has_more = found.len() > limit as usize;
+        found.truncate(limit as usize);
+        let next = found.last().filter(|_| has_more).map(|(position, _)| *position);
+        Ok(SeenEvents { items: found.into_iter().map(|(_, event)| event).collect(), next })
+    }
+
+    /// The changes after a revision, oldest first.
+    ///
+    /// # Errors
+    /// Where the caller may not read the whole log.
+    pub async fn changes(&self, asked: &Asked, after: Revision, limit: u32) -> Result<Vec<Entry>> {
+        asked.require_everywhere(Permission::LogRead)?;
+        Ok(self.store.changes_since(after, limit).await?)
+    }
+
+    /// Where the log stands, signed: kept elsewhere, it shows later whether the log's tail was cut.
+    ///
+    /// # Errors
+    /// Where the caller may not read the whole log.
+    pub async fn head(&self, asked: &Asked) -> Result<Head> {
+        asked.require_everywhere(Permission::LogRead)?;
+        let (revision, hash) = self.store.head().await?;
+        let signed = self.log_keys.sign(self.store.id(), revision, hash, self.now());
+        Ok(Head { signed, public_key: self.log_keys.public_key() })
+    }
+
+    /// Checks the whole chain against its key and the heads that are kept.
+    ///
+    /// # Errors
+    /// Where the caller may not read the whole log, or the heads cannot be read.
+    pub async fn verify_log(&self, asked: &Asked) -> Result<LogVerdict> {
+        asked.require_everywhere(Permission::LogRead)?;
+        let heads = std::sync::Arc::clone(&self.heads);
+        let heads = tokio::task::spawn_blocking(move || heads()).await;
+        let heads = heads.map_err(|failed| ControlError::Internal(failed.to_string()))?;
+        let heads = heads.map_err(|error| ControlError::Unavailable(format!("the kept heads: {error}")))?;
+        Ok(self.store.verify_log(&heads).await?)
+    }
+}

@@ -1,0 +1,127 @@
+//! What can be asked of the control plane, one file a subject. Every use case reads alike: who asks, what
+//! is it about, load, decide, commit with what must still be so, wait until it is in force, answer.
+//!
+//! Nothing here knows of HTTP: the same functions serve REST, the binary's `init` and `dev`, and tests.
+
+mod backups;
+mod bootstrap;
+mod caller;
+mod commit;
+mod contracts;
+mod error;
+pub mod keys;
+mod log;
+mod management_keys;
+mod organizations;
+mod projects;
+mod revocations;
+mod sealed;
+mod usage;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use keyward_core::change::Revision;
+use keyward_core::clock::{Entropy, Timestamp};
+use keyward_core::contract::Presets;
+use keyward_core::log::{LogKeys, SignedHead};
+use keyward_core::secret::{Peppers, Secret};
+use keyward_core::store::Store;
+use keyward_verify::Engine;
+
+pub use backups::Backup;
+pub use bootstrap::{Bootstrapped, FirstKey, Wanted};
+pub use caller::{Asked, Caller, Repeat};
+pub use commit::Edit;
+pub use contracts::{Applied, SeenApi};
+pub use error::{ControlError, Fault, Faults, Result};
+pub use keyward_verify::InForce;
+pub use log::{Head, SeenEvents};
+pub use management_keys::{ManagementKeyMade, NewManagementKey};
+pub use organizations::OrganizationMade;
+pub use projects::{NewProject, ProjectEdit, ProjectMade, SeenProject};
+pub use revocations::{Revocation, RevocationId, Target};
+pub use sealed::{opened, sealed};
+pub use usage::{By, Step, UsagePoint, UsageQuestion};
+
+/// Where the signed heads of the log are kept, outside the store.
+pub type KeptHeads = Arc<dyn Fn() -> std::io::Result<Vec<SignedHead>> + Send + Sync>;
+
+/// What a control plane is made of.
+pub struct ControlParts {
+    /// Where state and log are kept.
+    pub store: Arc<dyn Store>,
+    /// What puts changes in force.
+    pub engine: Arc<Engine>,
+    /// The peppers that keys are minted under.
+    pub peppers: Arc<Peppers>,
+    /// The contracts that others can extend.
+    pub presets: Presets,
+    /// Where ids and secrets come from.
+    pub entropy: Arc<dyn Entropy>,
+    /// The keys of the log; cursors are sealed with them too.
+    pub log_keys: Arc<LogKeys>,
+    /// Reads the signed heads that are kept beside the store, for `log verify`.
+    pub heads: KeptHeads,
+    /// The one folder that backups are written to.
+    pub backup_dir: PathBuf,
+}
+
+/// The control plane. Time is the engine's clock, so that what is written and what is decided agree.
+pub struct Control {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) engine: Arc<Engine>,
+    peppers: Arc<Peppers>,
+    presets: Presets,
+    pub(crate) entropy: Arc<dyn Entropy>,
+    pub(crate) log_keys: Arc<LogKeys>,
+    heads: KeptHeads,
+    backup_dir: PathBuf,
+}
+
+impl Control {
+    /// Puts a control plane together.
+    pub fn new(parts: ControlParts) -> Arc<Self> {
+        let ControlParts { store, engine, peppers, presets, entropy, log_keys, heads, backup_dir } = parts;
+        Arc::new(Control { store, engine, peppers, presets, entropy, log_keys, heads, backup_dir })
+    }
+
+    /// The moment, by the clock that decisions are taken by.
+    pub fn now(&self) -> Timestamp {
+        self.engine.clock().now()
+    }
+}
+
+/// What is told of a secret.
+#[derive(Debug)]
+pub enum Disclosure {
+    /// It was made now: this is the one time it is shown.
+    Now(Secret),
+    /// It was shown to this request before.
+    Before,
+    /// There is none: the key was brought in from elsewhere, or none was made.
+    None,
+}
+
+/// A part of a list, newest first.
+#[derive(Debug)]
+pub struct Listed<T> {
+    /// The items.
+    pub items: Vec<T>,
+    /// The creation revision of the last item, where there are more.
+    pub next: Option<Revision>,
+}
+
+impl<T> Listed<T> {
+    /// From one item more than was asked for, where there was one more.
+    fn cut(mut items: Vec<T>, limit: u32, revision: impl Fn(&T) -> Revision) -> Self {
+        let limit = limit as usize;
+        let has_more = items.len() > limit;
+        items.truncate(limit);
+        let next = items.last().filter(|_| has_more).map(revision);
+        Listed { items, next }
+    }
+}
+
+#[cfg(test)]
+mod tests;
