@@ -4,6 +4,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use keyward_core::change::Revision;
 use keyward_core::denial::{Denial, Refusal};
 use keyward_core::secret::{Digest, Recognised};
 
@@ -25,6 +26,13 @@ impl Fills {
     fn lane(&self, digest: &Digest) -> &tokio::sync::Mutex<()> {
         &self.0[(digest.as_u64() >> 32) as usize % LANES]
     }
+}
+
+/// What one look into the store found.
+enum Found {
+    Key(Arc<Entry>),
+    /// No key, as of this revision.
+    Nothing(Revision),
 }
 
 impl Engine {
@@ -54,36 +62,36 @@ impl Engine {
             return Ok(entry);
         }
         metrics::counter!("keyward_misses_total").increment(1);
-        if let Some(entry) = self.read(digest).await? {
-            self.rehash_if_old(api, &entry, presented, digest);
-            return Ok(entry);
-        }
-        for older in api.contract.key.older_digests(&self.peppers, presented) {
-            if let Some(entry) = self.read(&older).await? {
-                self.rehash_if_old(api, &entry, presented, &older);
-                return Ok(entry);
+        let older = api.contract.key.older_digests(&self.peppers, presented);
+        let mut first_read = None;
+        for looked_up in std::iter::once(digest).chain(&older) {
+            match self.read(looked_up, digest).await? {
+                Found::Key(entry) => {
+                    self.rehash_if_old(api, &entry, presented, looked_up);
+                    return Ok(entry);
+                }
+                Found::Nothing(revision) => first_read = first_read.or(Some(revision)),
             }
+        }
+        // Only now: a key that is kept under an older pepper's digest is not absent.
+        if let Some(revision) = first_read {
+            self.cache.admit_absent(digest, revision);
         }
         Err(Denial::new(Refusal::UnknownKey))
     }
 
-    async fn read(&self, digest: &Digest) -> Result<Option<Arc<Entry>>, Denial> {
+    /// Reads the key that is kept under one digest, and lets it in as `known_as`: what the credential is
+    /// recognised as, whichever pepper its key is kept under.
+    async fn read(&self, looked_up: &Digest, known_as: &Digest) -> Result<Found, Denial> {
         for _ in 0..READS_MAX {
-            let read = self.store.key_by_digest(digest).await.map_err(|error| {
+            let read = self.store.key_by_digest(looked_up).await.map_err(|error| {
                 tracing::warn!(%error, "a key could not be read");
                 UNAVAILABLE
             })?;
             let revision = read.revision;
-            match read.value {
-                None => {
-                    self.cache.admit_absent(digest, revision);
-                    return Ok(None);
-                }
-                Some(value) => {
-                    if let Some(entry) = self.cache.admit(digest, keyward_core::store::Read { value, revision }) {
-                        return Ok(Some(entry));
-                    }
-                }
+            let Some(value) = read.value else { return Ok(Found::Nothing(revision)) };
+            if let Some(entry) = self.cache.admit(known_as, keyward_core::store::Read { value, revision }) {
+                return Ok(Found::Key(entry));
             }
         }
         Err(UNAVAILABLE)
