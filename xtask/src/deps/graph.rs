@@ -173,11 +173,17 @@ fn duplicates(packages: &[Package<'_>], skip: &[Listed<'_>]) -> Vec<String> {
             format!("{name}: in two versions, {versions}: ask for one, or give bans.skip in deny.toml a reason")
         })
         .collect();
-    let idle = skip.iter().filter(|listed| !packages.iter().any(|package| listed.is(package)));
+    let several = |name: &str| {
+        let versions: BTreeSet<&str> =
+            packages.iter().filter(|package| package.name == name).map(|package| package.version).collect();
+        versions.len() > 1
+    };
+    let idle =
+        skip.iter().filter(|listed| !several(listed.name) || !packages.iter().any(|package| listed.is(package)));
     findings.extend(idle.map(|listed| {
         let version = listed.version.unwrap_or("");
         format!(
-            "deny.toml: bans.skip lists {} {version}, which is no longer in the graph: take it out",
+            "deny.toml: bans.skip lists {} {version}, which is no second version any more: take it out",
             listed.name
         )
     }));
@@ -223,6 +229,7 @@ mod tests {
         let registry = registry();
         let findings = found(&[
             ("syn", "1.0.109", "MIT", &registry),
+            ("syn", "2.0.1", "MIT", &registry),
             ("openssl", "0.10.1", "MIT", &registry),
             ("copyleft", "1.0.0", "GPL-3.0", &registry),
             ("fork", "1.0.0", "MIT", "git+https://example.com/fork"),
@@ -237,6 +244,7 @@ mod tests {
     #[test]
     fn an_exception_that_is_no_longer_needed_is_a_finding() {
         assert!(found(&[])[0].contains("bans.skip lists syn 1"));
+        assert!(found(&[("syn", "1.0.109", "MIT", &registry())])[0].contains("bans.skip lists syn 1"));
     }
 
     #[test]

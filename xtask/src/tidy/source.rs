@@ -20,7 +20,7 @@ impl Source {
     pub fn new(path: &str, text: &str) -> Self {
         let code = blanked(text);
         let tests = test_items(&code);
-        let by_path = path.split('/').any(|part| matches!(part, "tests" | "tests.rs" | "benches"));
+        let by_path = path.split('/').any(|part| matches!(part, "tests" | "tests.rs"));
         let is_test = by_path || is_test_attribute(code.split("#![").nth(1).unwrap_or(""));
         Source { path: path.to_owned(), text: text.to_owned(), code, tests, is_test }
     }
