@@ -1,0 +1,81 @@
+//! Refusals: the contract's answer to each, made ready once.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::{Response, StatusCode};
+use keyward_core::contract::{Answer, Contract, Place};
+use keyward_core::denial::Refusal;
+
+use crate::reply::{Content, Reply, X_REQUEST_ID};
+
+/// When a caller who was refused because nothing can be decided may try again.
+const RETRY_UNAVAILABLE: Duration = Duration::from_secs(1);
+
+/// Answers to all refusals of a contract.
+#[derive(Debug)]
+pub(crate) struct Refusals(Vec<Ready>);
+
+#[derive(Debug)]
+struct Ready {
+    status: StatusCode,
+    headers: Vec<(HeaderName, HeaderValue)>,
+    body: Bytes,
+}
+
+impl Refusals {
+    /// Those of a contract.
+    pub fn of(contract: &Contract) -> Self {
+        Refusals(Refusal::ALL.iter().map(|&refusal| Ready::of(contract, refusal)).collect())
+    }
+
+    /// The answer to a refusal.
+    pub fn answer(&self, refusal: Refusal, request_id: &HeaderValue) -> Reply {
+        let ready = &self.0[refusal as usize];
+        let mut reply = Response::new(Content::Whole(ready.body.clone()));
+        *reply.status_mut() = ready.status;
+        let headers = reply.headers_mut();
+        headers.reserve(ready.headers.len() + 3);
+        for (name, value) in &ready.headers {
+            headers.insert(name.clone(), value.clone());
+        }
+        headers.insert(X_REQUEST_ID, request_id.clone());
+        reply
+    }
+}
+
+impl Ready {
+    fn of(contract: &Contract, refusal: Refusal) -> Self {
+        let Answer { status, content_type, body, headers, .. } = contract.refusals.answer(refusal);
+        let mut all = BTreeMap::from([
+            ("content-type", content_type.as_str()),
+            ("cache-control", "no-store"),
+        ]);
+        let retry = RETRY_UNAVAILABLE.as_secs().to_string();
+        let challenge = challenge(contract);
+        if *status == 401 {
+            all.insert(WWW_AUTHENTICATE.as_str(), challenge);
+        }
+        if *status == 503 {
+            all.insert(RETRY_AFTER.as_str(), &retry);
+        }
+        let own: Vec<_> = headers.iter().map(|(name, value)| (name.to_ascii_lowercase(), value)).collect();
+        all.extend(own.iter().map(|(name, value)| (name.as_str(), value.as_str())));
+        Ready {
+            status: StatusCode::from_u16(*status).unwrap_or(StatusCode::FORBIDDEN),
+            // The contract was checked when it was read: all of these are headers.
+            headers: all.iter().filter_map(|(n, v)| Some((n.parse().ok()?, v.parse().ok()?))).collect(),
+            body: Bytes::from(body.clone()),
+        }
+    }
+}
+
+/// How a caller is told to authenticate: the scheme of the first place.
+fn challenge(contract: &Contract) -> &str {
+    match contract.places.first() {
+        Some(Place::Header { scheme: Some(scheme), .. }) => scheme,
+        _ => "ApiKey",
+    }
+}

@@ -1,0 +1,207 @@
+//! Which API a request is for: told by its listener, else its host, else its path's beginning; else the one set
+//! for all else, or the only one there is. And each API made ready for serving, once for each contract put in force.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, OnceLock};
+
+use keyward_core::denial::Refusal;
+use keyward_core::id::ApiName;
+use keyward_verify::{ApiInForce, Engine};
+use metrics::Counter;
+use parking_lot::Mutex;
+
+use super::credential::Place;
+use super::path::Strictness;
+use super::refusal::Refusals;
+use crate::serve::lifeline::Lifelines;
+use crate::upstream::{Address, Upstream};
+
+/// An API ready for serving.
+#[derive(Debug)]
+pub(crate) struct Served {
+    pub in_force: Arc<ApiInForce>,
+    pub places: Vec<Place>,
+    pub refusals: Refusals,
+    pub strictness: Strictness,
+    pub upstream: Option<Arc<Upstream>>,
+    forwarded: Counter,
+    refused: Vec<OnceLock<Counter>>,
+}
+
+impl Served {
+    fn new(in_force: &Arc<ApiInForce>, upstream: Option<Arc<Upstream>>) -> Self {
+        let contract = &in_force.contract;
+        let has_base = upstream.as_ref().is_some_and(|upstream| !upstream.address.base_path.is_empty());
+        Served {
+            places: contract.places.iter().filter_map(Place::of).collect(),
+            refusals: Refusals::of(contract),
+            // A base path is a wall as well: dot segments must not lead out of it.
+            strictness: match contract.routes.are_open() && !has_base {
+                true => Strictness::Lenient,
+                false => Strictness::Strict,
+            },
+            upstream,
+            forwarded: requests(&in_force.name, "valid"),
+            refused: Refusal::ALL.iter().map(|_| OnceLock::new()).collect(),
+            in_force: Arc::clone(in_force),
+        }
+    }
+
+    /// Counts a request that was forwarded.
+    pub fn count_forwarded(&self) {
+        self.forwarded.increment(1);
+    }
+
+    /// Counts one that was refused.
+    pub fn count_refused(&self, refusal: Refusal) {
+        let counter = self.refused[refusal as usize].get_or_init(|| requests(&self.in_force.name, refusal.code()));
+        counter.increment(1);
+    }
+}
+
+fn requests(api: &ApiName, outcome: &'static str) -> Counter {
+    let api = api.as_str().to_owned();
+    metrics::counter!("keyward_requests_total", "door" => "gateway", "api" => api, "outcome" => outcome)
+}
+
+/// All APIs ready for serving.
+#[derive(Debug)]
+pub(crate) struct Table {
+    apis: Arc<BTreeMap<ApiName, Arc<ApiInForce>>>,
+    by_name: BTreeMap<ApiName, Arc<Served>>,
+    by_host: HashMap<String, Arc<Served>>,
+    /// Longest first.
+    by_prefix: Vec<(String, Arc<Served>)>,
+    /// The one that is named for all else, or the only one there is.
+    otherwise: Option<Arc<Served>>,
+}
+
+/// An API for a request, and how much of the path only told which.
+#[derive(Debug)]
+pub(crate) struct Routed {
+    pub served: Arc<Served>,
+    pub prefix_length: usize,
+}
+
+impl Table {
+    /// The API of a request.
+    pub fn route(&self, listener: Option<&ApiName>, host: Option<&str>, path: &str) -> Option<Routed> {
+        if let Some(name) = listener {
+            return self.by_name.get(name).map(|served| self.routed(served, path));
+        }
+        // The common cases, one API or none by host, cost no look at the host.
+        let by_host = if self.by_host.is_empty() { None } else { host.and_then(|host| self.host(host)) };
+        if let Some(served) = by_host {
+            return Some(self.routed(served, path));
+        }
+        let by_prefix = self.by_prefix.iter().find(|(prefix, _)| begins_with(path, prefix));
+        if let Some((prefix, served)) = by_prefix {
+            return Some(Routed { served: Arc::clone(served), prefix_length: prefix.len() });
+        }
+        self.otherwise.as_ref().map(|served| self.routed(served, path))
+    }
+
+    /// Found by other means than its prefix; where the path has that prefix all the same, it is taken off.
+    fn routed(&self, served: &Arc<Served>, path: &str) -> Routed {
+        let prefix = served.in_force.contract.gateway.path_prefix.as_deref();
+        let prefix_length = prefix.filter(|prefix| begins_with(path, prefix)).map_or(0, str::len);
+        Routed { served: Arc::clone(served), prefix_length }
+    }
+
+    fn host(&self, host: &str) -> Option<&Arc<Served>> {
+        let host = without_port(host).trim_end_matches('.').to_ascii_lowercase();
+        let exact = self.by_host.get(&host);
+        exact.or_else(|| self.by_host.get(&format!("*.{}", host.split_once('.')?.1)))
+    }
+}
+
+fn begins_with(path: &str, prefix: &str) -> bool {
+    path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+fn without_port(host: &str) -> &str {
+    match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) => name,
+        _ => host,
+    }
+}
+
+/// What the operator sets beside the contracts: where upstreams are, and the API of requests that nothing else tells.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Overrides {
+    pub by_api: BTreeMap<ApiName, Address>,
+    pub default: Option<Address>,
+    pub default_api: Option<ApiName>,
+}
+
+/// The table a worker serves by, made anew when a contract is put in force.
+#[derive(Debug)]
+pub(crate) struct Tables {
+    overrides: Arc<Overrides>,
+    lifelines: Arc<Lifelines>,
+    current: Mutex<Option<Arc<Table>>>,
+}
+
+impl Tables {
+    pub fn new(overrides: Arc<Overrides>, lifelines: Arc<Lifelines>) -> Self {
+        Tables { overrides, lifelines, current: Mutex::default() }
+    }
+
+    /// The table of the contracts in force.
+    pub fn current(&self, engine: &Engine) -> Arc<Table> {
+        let apis = engine.apis();
+        let mut current = self.current.lock();
+        if let Some(table) = &*current
+            && Arc::ptr_eq(&table.apis, &apis)
+        {
+            return Arc::clone(table);
+        }
+        let table = Arc::new(self.make(apis, current.as_deref()));
+        *current = Some(Arc::clone(&table));
+        table
+    }
+
+    /// Every upstream with connections.
+    pub fn upstreams(&self) -> Vec<Arc<Upstream>> {
+        let current = self.current.lock();
+        let served = current.iter().flat_map(|table| table.by_name.values());
+        served.filter_map(|served| served.upstream.clone()).collect()
+    }
+
+    fn make(&self, apis: Arc<BTreeMap<ApiName, Arc<ApiInForce>>>, before: Option<&Table>) -> Table {
+        let by_name: BTreeMap<_, _> =
+            apis.iter().map(|(name, api)| (name.clone(), self.ready(api, before.and_then(|t| t.by_name.get(name))))).collect();
+        let mut by_host = HashMap::new();
+        let mut by_prefix = Vec::new();
+        for served in by_name.values() {
+            let gateway = &served.in_force.contract.gateway;
+            by_host.extend(gateway.hosts.iter().map(|host| (host.clone(), Arc::clone(served))));
+            by_prefix.extend(gateway.path_prefix.iter().map(|prefix| (prefix.clone(), Arc::clone(served))));
+        }
+        by_prefix.sort_by_key(|(prefix, _)| std::cmp::Reverse(prefix.len()));
+        let otherwise = match &self.overrides.default_api {
+            Some(name) => by_name.get(name).cloned(),
+            None if by_name.len() == 1 => by_name.values().next().cloned(),
+            None => None,
+        };
+        Table { apis, by_name, by_host, by_prefix, otherwise }
+    }
+
+    /// An API made ready, keeping what it had where nothing changed.
+    fn ready(&self, api: &Arc<ApiInForce>, before: Option<&Arc<Served>>) -> Arc<Served> {
+        if let Some(before) = before.filter(|before| Arc::ptr_eq(&before.in_force, api)) {
+            return Arc::clone(before);
+        }
+        let own = || {
+            let url = api.contract.gateway.upstream.as_deref()?;
+            let address = url.parse::<Address>();
+            address.inspect_err(|error| tracing::warn!(api = %api.name, "the contract's upstream {error}")).ok()
+        };
+        let address = self.overrides.by_api.get(&api.name).cloned().or_else(own).or_else(|| self.overrides.default.clone());
+        let upstream = address.map(|address| {
+            let kept = before.and_then(|before| before.upstream.clone()).filter(|kept| kept.address == address);
+            kept.unwrap_or_else(|| Upstream::new(address, Arc::clone(&self.lifelines)))
+        });
+        Arc::new(Served::new(api, upstream))
+    }
+}

@@ -1,0 +1,192 @@
+//! One connection of a caller: who it is, whose move it is, and its socket, which reads along with hyper.
+
+use std::cell::RefCell;
+use std::io;
+use std::net::IpAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::task::{Context, Poll, ready};
+
+use http::HeaderValue;
+use hyper::rt::{Read, ReadBufCursor, Write};
+use hyper_util::rt::TokioIo;
+use parking_lot::Mutex;
+use tokio::io::{AsyncRead, ReadBuf};
+use tokio::net::TcpStream;
+
+use super::framing::Framing;
+use super::lifeline::{Lifeline, Party, Watched};
+use super::worker::{Door, Worker};
+
+/// What is read of a socket at a time: also the largest piece of a body that goes on in one.
+const READ_MAX: usize = 64 * 1024;
+
+thread_local! {
+    /// Where a worker reads into before hyper gets it.
+    static SCRATCH: RefCell<Box<[u8]>> = RefCell::new(vec![0; READ_MAX].into());
+}
+
+/// A connection of a caller.
+#[derive(Debug)]
+pub(crate) struct Caller {
+    /// The worker that serves it.
+    pub worker: Arc<Worker>,
+    /// The door it came in by.
+    pub door: Arc<Door>,
+    /// Whoever is at the other end of the socket: the caller, or a proxy before it.
+    pub peer: IpAddr,
+    /// The same as a header's value.
+    pub peer_header: HeaderValue,
+    lifeline: Arc<Lifeline>,
+    framing: Option<Mutex<Framing>>,
+    streams: AtomicU32,
+    starting: Mutex<Option<Watched>>,
+}
+
+/// A request under way, until its answer's last byte is handed over.
+#[derive(Debug)]
+pub(crate) struct Turn {
+    pub caller: Arc<Caller>,
+    pub lifeline: Arc<Lifeline>,
+}
+
+impl Caller {
+    pub fn new(worker: Arc<Worker>, door: Arc<Door>, peer: IpAddr, watched: &Watched, is_http1: bool) -> Self {
+        let peer = peer.to_canonical();
+        let peer_header = HeaderValue::try_from(peer.to_string()).unwrap_or(HeaderValue::from_static("unknown"));
+        let lifeline = Arc::clone(watched.lifeline());
+        lifeline.expect(Party::Caller, worker.caps.header_timeout);
+        Caller {
+            worker,
+            door,
+            peer,
+            peer_header,
+            lifeline,
+            framing: is_http1.then(|| Mutex::new(Framing::new())),
+            streams: AtomicU32::new(0),
+            starting: Mutex::new(None),
+        }
+    }
+
+    /// Begins a request. On HTTP/2 its stream has a lifeline of its own, which [`Caller::take_stream`] hands
+    /// to the task that hyper starts for it right after.
+    pub fn begin(self: &Arc<Self>) -> Turn {
+        let lifeline = if self.is_http1() {
+            Arc::clone(&self.lifeline)
+        } else {
+            let watched = self.worker.lifelines.watch();
+            let lifeline = Arc::clone(watched.lifeline());
+            self.streams.fetch_add(1, Ordering::Relaxed);
+            self.lifeline.excuse(Party::Caller);
+            *self.starting.lock() = Some(watched);
+            lifeline
+        };
+        lifeline.begin();
+        Turn { caller: Arc::clone(self), lifeline }
+    }
+
+    /// The lifeline of the stream that was begun last.
+    pub fn take_stream(&self) -> Option<Watched> {
+        self.starting.lock().take()
+    }
+
+    /// The connection goes on as something other than HTTP.
+    pub fn upgrade(&self) {
+        if let Some(framing) = &self.framing {
+            framing.lock().end();
+        }
+    }
+
+    fn is_http1(&self) -> bool {
+        self.framing.is_some()
+    }
+
+    /// Looks at what was read before hyper does; false where it must not pass.
+    fn read(&self, bytes: &[u8]) -> bool {
+        let Some(framing) = &self.framing else { return true };
+        let mut framing = framing.lock();
+        if framing.is_between() {
+            self.lifeline.expect(Party::Caller, self.worker.caps.header_timeout);
+        }
+        framing.read(bytes).is_ok()
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        drop(self.lifeline.release());
+        self.lifeline.begin();
+        let is_last = self.caller.is_http1() || self.caller.streams.fetch_sub(1, Ordering::Relaxed) == 1;
+        if is_last {
+            self.caller.lifeline.expect(Party::Caller, self.caller.worker.caps.idle_timeout);
+        }
+    }
+}
+
+/// A caller's socket.
+#[derive(Debug)]
+pub(crate) struct Socket {
+    stream: TokioIo<TcpStream>,
+    caller: Arc<Caller>,
+}
+
+impl Socket {
+    pub fn new(stream: TcpStream, caller: Arc<Caller>) -> Self {
+        Socket { stream: TokioIo::new(stream), caller }
+    }
+}
+
+impl Drop for Socket {
+    fn drop(&mut self) {
+        // A connection that is cut is reset: what the kernel still holds of it must not arrive either.
+        if self.caller.lifeline.was_cut() {
+            let _ = self.stream.inner().set_zero_linger();
+        }
+    }
+}
+
+impl Read for Socket {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, mut into: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        SCRATCH.with_borrow_mut(|scratch| {
+            let room = into.remaining().min(scratch.len());
+            let mut buffer = ReadBuf::new(&mut scratch[..room]);
+            ready!(Pin::new(this.stream.inner_mut()).poll_read(cx, &mut buffer))?;
+            let bytes = buffer.filled();
+            if this.caller.read(bytes) {
+                into.put_slice(bytes);
+            } else {
+                // No message has a NUL outside a body: hyper answers 400 and closes.
+                into.put_slice(&[0]);
+            }
+            Poll::Ready(Ok(()))
+        })
+    }
+}
+
+impl Write for Socket {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        parts: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(cx, parts)
+    }
+}

@@ -1,0 +1,129 @@
+//! One HTTP/1 connection to the upstream, driven by the task whose request it carries.
+
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper::client::conn::TrySendError;
+use hyper::client::conn::http1::{self, SendRequest};
+
+use super::address::Address;
+use super::relay::Relay;
+use super::socket::Socket;
+use super::{Failure, RequestBody, Upstream};
+use crate::serve::lifeline::{Lifeline, Party};
+
+/// Headers of the upstream beyond this are refused: an answer is not taken on trust.
+const ANSWER_HEADER_BYTES_MAX: usize = 64 * 1024;
+const BUFFER_MAX: usize = 128 * 1024;
+
+/// A connection to the upstream.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    sender: SendRequest<RequestBody>,
+    driver: http1::Connection<Socket, RequestBody>,
+    relay: Relay,
+    has_ended: bool,
+}
+
+/// Why a request got no answer, and the request itself where nothing of it was sent.
+type Unsent = (Failure, Option<Request<RequestBody>>);
+
+fn builder() -> http1::Builder {
+    let mut builder = http1::Builder::new();
+    builder.max_buf_size(BUFFER_MAX).max_header_size(ANSWER_HEADER_BYTES_MAX);
+    builder
+}
+
+impl Connection {
+    /// Connects.
+    pub async fn open(address: &Address) -> std::io::Result<Box<Self>> {
+        let socket = Socket::connect(address).await?;
+        let (sender, driver) = builder().handshake(socket).await.map_err(std::io::Error::other)?;
+        Ok(Box::new(Connection { sender, driver, relay: Relay::new(), has_ended: false }))
+    }
+
+    /// Connects, with a task of its own that lets the connection be upgraded.
+    pub async fn open_for_upgrade(address: &Address) -> std::io::Result<SendRequest<RequestBody>> {
+        let socket = Socket::connect(address).await?;
+        let (sender, driver) = builder().handshake(socket).await.map_err(std::io::Error::other)?;
+        tokio::spawn(driver.with_upgrades());
+        Ok(sender)
+    }
+
+    /// Sends a request and waits for the head of its answer.
+    pub async fn send(
+        &mut self,
+        request: Request<RequestBody>,
+        lifeline: &Lifeline,
+    ) -> Result<Response<Incoming>, Unsent> {
+        let Connection { sender, driver, relay, has_ended } = self;
+        let mut answer = pin!(sender.try_send_request(request));
+        poll_fn(|cx| {
+            let polled = relay.poll(cx, |cx| {
+                drive(driver, has_ended, cx);
+                answer.as_mut().poll(cx)
+            });
+            match polled {
+                Poll::Ready(answer) => Poll::Ready(answer.map_err(unsent)),
+                Poll::Pending if lifeline.is_revoked() => Poll::Ready(Err((Failure::Revoked, None))),
+                Poll::Pending if lifeline.is_overdue(Party::Upstream) => Poll::Ready(Err((Failure::Timeout, None))),
+                Poll::Pending => Poll::Pending,
+            }
+        })
+        .await
+    }
+
+    /// Polls for what the answer's body has next.
+    pub fn poll_body<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        mut next: impl FnMut(&mut Context<'_>) -> Poll<T>,
+    ) -> Poll<T> {
+        let Connection { driver, relay, has_ended, .. } = self;
+        relay.poll(cx, |cx| match next(cx) {
+            Poll::Ready(item) => Poll::Ready(item),
+            Poll::Pending => {
+                drive(driver, has_ended, cx);
+                next(cx)
+            }
+        })
+    }
+
+    /// Gives the connection back for the next request, where the last one left it clean.
+    pub fn recycle(mut self: Box<Self>, upstream: &Arc<Upstream>) {
+        self.relay.rest();
+        if self.is_free() {
+            upstream.put(self);
+        }
+    }
+
+    /// Whether the next request can be sent: the upstream has not closed, and nothing is left of the last.
+    pub fn is_free(&mut self) -> bool {
+        let Connection { sender, driver, relay, has_ended } = self;
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        let _ = relay.poll(&mut cx, |cx| {
+            drive(driver, has_ended, cx);
+            Poll::<()>::Pending
+        });
+        !*has_ended && sender.is_ready()
+    }
+}
+
+fn drive(driver: &mut http1::Connection<Socket, RequestBody>, has_ended: &mut bool, cx: &mut Context<'_>) {
+    if !*has_ended && let Poll::Ready(end) = Pin::new(driver).poll(cx) {
+        *has_ended = true;
+        if let Err(error) = end {
+            tracing::debug!(%error, "a connection to the upstream ended");
+        }
+    }
+}
+
+fn unsent(mut error: TrySendError<Request<RequestBody>>) -> Unsent {
+    let request = error.take_message();
+    tracing::debug!(error = %error.error(), "the upstream gave no answer");
+    (Failure::Unreachable, request)
+}
