@@ -1,0 +1,421 @@
+//! The configuration: flags over environment over one TOML file over defaults. What is unknown, wrong or
+//! unsafe is refused by name and place, all at once. Secrets are not configuration (see `secrets`).
+
+mod file;
+mod settings;
+mod show;
+#[cfg(test)]
+mod tests;
+mod value;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use ipnet::IpNet;
+use keyward_core::id::ApiName;
+
+use crate::failure::{Exit, Failure, Outcome};
+use settings::{OTHER_VARIABLES, Setting, find, is_service_link};
+pub use settings::{PEPPER_VARIABLE, SETTINGS};
+use value::{Raw, Value};
+
+/// Where a value came from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// Nobody said otherwise.
+    Default,
+    /// A line of a file.
+    File {
+        /// Which file.
+        path: PathBuf,
+        /// Which line, from 1 on.
+        line: usize,
+    },
+    /// An environment variable.
+    Environment(String),
+    /// A flag.
+    Flag(String),
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Source::Default => f.write_str("default"),
+            Source::File { path, line } => write!(f, "{}:{line}", path.display()),
+            Source::Environment(name) | Source::Flag(name) => f.write_str(name),
+        }
+    }
+}
+
+/// One thing that is wrong with the configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Complaint {
+    /// Where it is wrong.
+    pub source: Source,
+    /// Which setting; empty where the file is no TOML.
+    pub setting: String,
+    /// What is wrong and what would be right.
+    pub reason: String,
+}
+
+impl fmt::Display for Complaint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.setting.as_str() {
+            "" => write!(f, "{}: {}", self.source, self.reason),
+            setting => write!(f, "{}: {setting}: {}", self.source, self.reason),
+        }
+    }
+}
+
+/// What a process is told beside its flags: read once, at the top, so that everything else is a function of it.
+#[derive(Debug, Clone, Default)]
+pub struct Environment(BTreeMap<String, String>);
+
+impl Environment {
+    /// The variables of this process that begin with `KEYWARD_`.
+    pub fn of_process() -> Self {
+        let ours = std::env::vars_os().filter_map(|(name, value)| {
+            let name = name.into_string().ok().filter(|name| name.starts_with("KEYWARD_"))?;
+            Some((name, value.to_string_lossy().into_owned()))
+        });
+        Environment(ours.collect())
+    }
+
+    /// These variables.
+    #[cfg(test)]
+    pub fn from_pairs<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
+        Environment(pairs.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
+    }
+
+    /// A variable's value; none where it is not set or empty.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(String::as_str).filter(|value| !value.is_empty())
+    }
+
+    /// All names and values.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
+    /// Refuses variables that mean nothing: most often a letter is wrong in one that should.
+    fn complaints(&self) -> Vec<Complaint> {
+        let is_pepper = |name: &str| name.strip_prefix(PEPPER_VARIABLE).is_some_and(|n| n.parse::<u8>().is_ok());
+        let is_known = |name: &str| {
+            OTHER_VARIABLES.contains(&name)
+                || is_pepper(name)
+                || is_service_link(name)
+                || SETTINGS.iter().any(|setting| setting.variable() == name)
+        };
+        let unknown = self.0.keys().filter(|name| !is_known(name));
+        let complain = |name: &String| Complaint {
+            source: Source::Environment(name.clone()),
+            setting: String::new(),
+            reason: "there is no such variable; `keyward config show` lists them".into(),
+        };
+        unknown.map(complain).collect()
+    }
+}
+
+/// Flags that are settings: names of settings and what was given.
+pub type Flags = Vec<(&'static str, String)>;
+
+/// A setting's value and where it came from.
+#[derive(Debug, Clone)]
+struct Set {
+    value: Value,
+    source: Source,
+}
+
+/// The effective configuration.
+#[derive(Debug, Clone)]
+pub struct Config {
+    values: BTreeMap<&'static str, Set>,
+    /// The file that was read, where there was one.
+    pub file: Option<PathBuf>,
+}
+
+impl Config {
+    /// Puts the sources together.
+    ///
+    /// # Errors
+    /// Everything that is wrong, a line each, with exit code 2.
+    pub fn load(flags: &Flags, config: Option<&Path>, environment: &Environment) -> Outcome<Config> {
+        Self::assemble(flags, config, environment).map_err(refusal)
+    }
+
+    fn assemble(flags: &Flags, config: Option<&Path>, environment: &Environment) -> Result<Config, Vec<Complaint>> {
+        let mut complaints = environment.complaints();
+        let mut values: BTreeMap<&'static str, Set> = BTreeMap::new();
+        let named = config.map(Path::to_owned).or_else(|| environment.get("KEYWARD_CONFIG").map(PathBuf::from));
+        let (file, given) = read_file(named, flags, environment).unwrap_or_else(|found| {
+            complaints.extend(found);
+            (None, Vec::new())
+        });
+        for setting in SETTINGS {
+            match effective(setting, flags, environment, &given) {
+                Ok(set) => drop(values.insert(setting.name, set)),
+                Err(complaint) => complaints.push(complaint),
+            }
+        }
+        if !complaints.is_empty() {
+            return Err(complaints);
+        }
+        let config = Config { values, file };
+        match config.unsafe_combinations() {
+            found if found.is_empty() => Ok(config),
+            found => Err(found),
+        }
+    }
+
+    /// What is right one by one and wrong together.
+    fn unsafe_combinations(&self) -> Vec<Complaint> {
+        let mut found = Vec::new();
+        let listeners = ["control.listen", "check.listen", "gateway.listen", "ops.listen"];
+        let named = listeners.iter().filter_map(|name| Some((*name, self.address(name)?)));
+        let further = self.gateway_listeners().into_iter().map(|(_, address)| ("gateway.listeners", address));
+        let bound: Vec<_> = named.chain(further).collect();
+        for (i, (name, address)) in bound.iter().enumerate() {
+            if !address.ip().is_loopback() && !self.truth("allow_plaintext") {
+                let reason = format!(
+                    "{address} can be reached from elsewhere, and Keyward speaks no TLS: put a proxy with TLS in \
+                     front and set allow_plaintext = true, or listen on 127.0.0.1"
+                );
+                found.push(self.complain(name, reason));
+            }
+            let clash = bound[..i].iter().find(|(_, other)| overlaps(*address, *other));
+            if let Some((other, _)) = clash {
+                let reason = format!("{address} is taken by {other}; every listener has its own port");
+                found.push(self.complain(name, reason));
+            }
+        }
+        for required in ["control.listen", "check.listen"] {
+            if self.address(required).is_none() {
+                found.push(self.complain(required, "cannot be empty".into()));
+            }
+        }
+        if self.text("dir").is_empty() {
+            found.push(self.complain("dir", "cannot be empty".into()));
+        }
+        found
+    }
+
+    fn complain(&self, name: &str, reason: String) -> Complaint {
+        Complaint { source: self.source(name).clone(), setting: name.to_owned(), reason }
+    }
+
+    /// Where a setting's value came from.
+    pub fn source(&self, name: &str) -> &Source {
+        &self.values[name].source
+    }
+
+    fn value(&self, name: &str) -> &Value {
+        &self.values[name].value
+    }
+
+    fn address(&self, name: &str) -> Option<SocketAddr> {
+        match self.value(name) {
+            Value::Address(address) => *address,
+            _ => None,
+        }
+    }
+
+    fn text(&self, name: &str) -> &str {
+        match self.value(name) {
+            Value::Text(text) => text,
+            _ => "",
+        }
+    }
+
+    fn truth(&self, name: &str) -> bool {
+        matches!(self.value(name), Value::Truth(true))
+    }
+
+    fn count(&self, name: &str) -> u64 {
+        match self.value(name) {
+            Value::Count(count) => *count,
+            _ => 0,
+        }
+    }
+
+    /// The folder that holds everything.
+    pub fn dir(&self) -> PathBuf {
+        self.text("dir").into()
+    }
+
+    /// Where the secrets are.
+    pub fn secrets_file(&self) -> PathBuf {
+        match self.text("secrets.file") {
+            "" => self.dir().join("secrets.toml"),
+            path => path.into(),
+        }
+    }
+
+    /// The control plane's address.
+    pub fn control(&self) -> SocketAddr {
+        self.address("control.listen").unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 7700)))
+    }
+
+    /// The check listener's address.
+    pub fn check(&self) -> SocketAddr {
+        self.address("check.listen").unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 7701)))
+    }
+
+    /// The gateway's address, where there is to be one.
+    pub fn gateway(&self) -> Option<SocketAddr> {
+        self.address("gateway.listen")
+    }
+
+    /// The address of operations, where it is not the control plane's.
+    pub fn ops(&self) -> Option<SocketAddr> {
+        self.address("ops.listen")
+    }
+
+    /// The API of requests that neither host nor path prefix tells.
+    pub fn gateway_api(&self) -> Option<ApiName> {
+        self.text("gateway.api").parse().ok()
+    }
+
+    /// Further addresses of the gateway, with the one API that each serves.
+    pub fn gateway_listeners(&self) -> Vec<(ApiName, SocketAddr)> {
+        match self.value("gateway.listeners") {
+            Value::ApiAddresses(pairs) => pairs.clone(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// Where APIs are behind the gateway, whatever their contracts say.
+    pub fn gateway_upstreams(&self) -> Vec<(ApiName, String)> {
+        match self.value("gateway.upstreams") {
+            Value::ApiUrls(pairs) => pairs.clone(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// Threads that serve the check and the gateway listeners; 0 for one a core.
+    pub fn gateway_workers(&self) -> usize {
+        self.count("gateway.workers") as usize
+    }
+
+    /// Networks of proxies that are believed.
+    pub fn trusted_proxies(&self) -> Vec<IpNet> {
+        match self.value("gateway.trusted_proxies") {
+            Value::Networks(networks) => networks.clone(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// The most connections to the check and the gateway listener each.
+    pub fn gateway_connections_max(&self) -> usize {
+        self.count("gateway.connections_max") as usize
+    }
+
+    /// The most connections to the control plane.
+    pub fn control_connections_max(&self) -> usize {
+        self.count("control.connections_max") as usize
+    }
+
+    /// Look-ups a second of made-up credentials: over all callers, and for one address.
+    pub fn misses_per_second(&self) -> (u32, u32) {
+        let read = |name| u32::try_from(self.count(name)).unwrap_or(u32::MAX);
+        (read("verify.misses_per_second"), read("verify.misses_per_second_per_address"))
+    }
+
+    /// How long a stop waits for open requests.
+    pub fn drain(&self) -> Duration {
+        Duration::from_secs(self.count("stop.drain_seconds"))
+    }
+
+    /// What to log, from `error` to `trace`.
+    pub fn log_level(&self) -> &str {
+        self.text("log.level")
+    }
+
+    /// Whether to log as JSON.
+    pub fn logs_json(&self) -> bool {
+        self.text("log.format") == "json"
+    }
+}
+
+/// The folder that commands look in for `cli.toml`. The server's own configuration is not read: a mistake in it
+/// must not keep anybody from revoking a key.
+///
+/// # Errors
+/// Where the environment has a variable that means nothing.
+pub fn dir_for_commands(flags: &Flags, environment: &Environment) -> Outcome<PathBuf> {
+    match environment.complaints() {
+        found if found.is_empty() => Ok(named_dir(flags, environment).into()),
+        found => Err(refusal(found)),
+    }
+}
+
+/// The folder by flag, environment or default.
+fn named_dir<'a>(flags: &'a Flags, environment: &'a Environment) -> &'a str {
+    let flag = flags.iter().find(|(name, _)| *name == "dir").map(|(_, dir)| dir.as_str());
+    let default = find("dir").map_or("", |setting| setting.default);
+    flag.or_else(|| environment.get("KEYWARD_DIR")).unwrap_or(default)
+}
+
+/// The file's settings: of the one that was named, or of the one that lies in the folder.
+fn read_file(
+    named: Option<PathBuf>,
+    flags: &Flags,
+    environment: &Environment,
+) -> Result<(Option<PathBuf>, Vec<file::Given>), Vec<Complaint>> {
+    let in_dir = named.is_none();
+    let path = named.unwrap_or_else(|| Path::new(named_dir(flags, environment)).join("keyward.toml"));
+    let at_file = |reason: String| {
+        vec![Complaint { source: Source::File { path: path.clone(), line: 1 }, setting: String::new(), reason }]
+    };
+    let text = match std::fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(error) if in_dir && error.kind() == std::io::ErrorKind::NotFound => return Ok((None, Vec::new())),
+        Err(error) => return Err(at_file(format!("cannot be read: {error}"))),
+    };
+    let given = file::read(&path, &text)?;
+    match given.iter().find(|given| in_dir && given.name == "dir") {
+        Some(given) => Err(vec![Complaint {
+            source: given.source.clone(),
+            setting: "dir".into(),
+            reason: "cannot stand in a file that was found by it; use --dir, KEYWARD_DIR or --config".into(),
+        }]),
+        None => Ok((Some(path), given)),
+    }
+}
+
+fn effective(
+    setting: &'static Setting,
+    flags: &Flags,
+    environment: &Environment,
+    given: &[file::Given],
+) -> Result<Set, Complaint> {
+    let flag = flags.iter().find(|(name, _)| *name == setting.name);
+    let variable = setting.variable();
+    let (raw, source) = if let Some((_, text)) = flag {
+        (Raw::Text(text.clone()), Source::Flag(setting.flag.unwrap_or(setting.name).to_owned()))
+    } else if let Some(text) = environment.get(&variable) {
+        (Raw::Text(text.to_owned()), Source::Environment(variable))
+    } else if let Some(given) = given.iter().find(|given| given.name == setting.name) {
+        (given.raw.clone(), given.source.clone())
+    } else {
+        (Raw::Text(setting.default.to_owned()), Source::Default)
+    };
+    match setting.kind.read(&raw) {
+        Ok(value) => Ok(Set { value, source }),
+        Err(reason) => Err(Complaint { source, setting: setting.name.to_owned(), reason }),
+    }
+}
+
+/// Whether two listeners cannot both be had. Port 0 asks the system for a free one.
+fn overlaps(a: SocketAddr, b: SocketAddr) -> bool {
+    let same_address = a.ip() == b.ip() || a.ip().is_unspecified() || b.ip().is_unspecified();
+    a.port() != 0 && a.port() == b.port() && same_address
+}
+
+fn refusal(complaints: Vec<Complaint>) -> Failure {
+    let lines: Vec<_> = complaints.iter().map(Complaint::to_string).collect();
+    Failure::new(Exit::Usage, format!("the configuration is refused:\n  {}", lines.join("\n  ")))
+        .advise("docs/configuration.md explains every setting.")
+}

@@ -1,0 +1,180 @@
+//! Every setting, once: its name in the file, its flag, its default and what it means. The environment
+//! variable follows from the name; `config show`, docs/configuration.md and the errors are made from this.
+
+use super::value::Kind;
+
+/// One setting.
+#[derive(Debug)]
+pub struct Setting {
+    /// Its name in the file: `table.field`.
+    pub name: &'static str,
+    /// Its flag on `serve` and `dev`, where it has one.
+    pub flag: Option<&'static str>,
+    /// What it can be.
+    pub kind: Kind,
+    /// What it is where nobody says, as it is written in the environment; empty for none.
+    pub default: &'static str,
+    /// What it means.
+    pub help: &'static str,
+}
+
+impl Setting {
+    /// Its environment variable.
+    pub fn variable(&self) -> String {
+        format!("KEYWARD_{}", self.name.replace('.', "_").to_ascii_uppercase())
+    }
+}
+
+const fn setting(
+    name: &'static str,
+    flag: Option<&'static str>,
+    kind: Kind,
+    default: &'static str,
+    help: &'static str,
+) -> Setting {
+    Setting { name, flag, kind, default, help }
+}
+
+const LEVELS: Kind = Kind::OneOf(&["error", "warn", "info", "debug", "trace"]);
+
+/// All of them, in the order of the documentation.
+pub static SETTINGS: &[Setting] = &[
+    setting("dir", Some("--dir"), Kind::Path, "keyward-data", "the folder that holds all that Keyward keeps"),
+    setting(
+        "secrets.file",
+        None,
+        Kind::Path,
+        "",
+        "where peppers and log keys are; secrets.toml in the folder where empty",
+    ),
+    setting(
+        "control.listen",
+        Some("--listen"),
+        Kind::Address,
+        "127.0.0.1:7700",
+        "the address of the control plane: REST, and operations unless ops.listen is set",
+    ),
+    setting(
+        "check.listen",
+        Some("--check-listen"),
+        Kind::Address,
+        "127.0.0.1:7701",
+        "the address that services ask whether a key may do something: /v1/verify",
+    ),
+    setting(
+        "gateway.listen",
+        Some("--gateway-listen"),
+        Kind::Address,
+        "127.0.0.1:7702",
+        "the address of the gateway in front of the APIs; empty for no gateway",
+    ),
+    setting(
+        "ops.listen",
+        Some("--ops-listen"),
+        Kind::Address,
+        "",
+        "an address of its own for /healthz, /readyz and /metrics; empty for the control plane's",
+    ),
+    setting(
+        "allow_plaintext",
+        Some("--allow-plaintext"),
+        Kind::Truth,
+        "false",
+        "acknowledges that something in front of every listener on a public address speaks TLS: keys travel here",
+    ),
+    setting(
+        "gateway.api",
+        Some("--gateway-api"),
+        Kind::ApiName,
+        "",
+        "the API of requests that neither host nor path prefix tells; empty for the only one there is",
+    ),
+    setting(
+        "gateway.listeners",
+        None,
+        Kind::ApiAddresses,
+        "",
+        "further addresses of the gateway that serve one API each: API=ADDRESS",
+    ),
+    setting(
+        "gateway.upstreams",
+        None,
+        Kind::ApiUrls,
+        "",
+        "where the API behind is, whatever its contract says: API=URL",
+    ),
+    setting(
+        "gateway.trusted_proxies",
+        None,
+        Kind::Networks,
+        "",
+        "the networks of proxies in front, whose X-Forwarded-For is believed",
+    ),
+    setting(
+        "gateway.connections_max",
+        None,
+        Kind::Count { min: 1, max: 1_000_000 },
+        "10000",
+        "the most connections to the check and the gateway listener each",
+    ),
+    setting(
+        "gateway.workers",
+        None,
+        Kind::Count { min: 0, max: 1024 },
+        "0",
+        "threads that serve the check and the gateway listeners; 0 for one a core",
+    ),
+    setting(
+        "control.connections_max",
+        None,
+        Kind::Count { min: 1, max: 1_000_000 },
+        "1024",
+        "the most connections to the control plane",
+    ),
+    setting(
+        "verify.misses_per_second",
+        None,
+        Kind::Count { min: 1, max: 1_000_000 },
+        "1000",
+        "look-ups a second of credentials that anybody could have made up, over all callers",
+    ),
+    setting(
+        "verify.misses_per_second_per_address",
+        None,
+        Kind::Count { min: 1, max: 1_000_000 },
+        "50",
+        "the same for one address",
+    ),
+    setting(
+        "stop.drain_seconds",
+        None,
+        Kind::Count { min: 0, max: 3600 },
+        "10",
+        "how long a stop waits for open requests",
+    ),
+    setting("log.level", Some("--log-level"), LEVELS, "info", "what Keyward logs to standard error"),
+    setting("log.format", Some("--log-format"), Kind::OneOf(&["text", "json"]), "text", "how it logs"),
+];
+
+/// The setting of this name.
+pub fn find(name: &str) -> Option<&'static Setting> {
+    SETTINGS.iter().find(|setting| setting.name == name)
+}
+
+/// Environment variables that are not settings: for the commands, and secrets (second best to the file).
+pub const OTHER_VARIABLES: &[&str] = &[
+    "KEYWARD_CONFIG",
+    "KEYWARD_URL",
+    "KEYWARD_CHECK_URL",
+    "KEYWARD_MANAGEMENT_KEY_FILE",
+    "KEYWARD_LOG_CHAIN_KEY",
+    "KEYWARD_LOG_SIGNING_KEY",
+];
+
+/// What begins the variables of peppers; a version follows.
+pub const PEPPER_VARIABLE: &str = "KEYWARD_PEPPER_";
+
+/// Whether a variable is one that Kubernetes sets by itself in the pods beside a service named keyward.
+pub fn is_service_link(name: &str) -> bool {
+    name == "KEYWARD_PORT" || name.starts_with("KEYWARD_PORT_") || name.starts_with("KEYWARD_SERVICE_")
+}

@@ -1,0 +1,187 @@
+//! A running node: store, engine and control plane ([`Core`]), and the listeners around them ([`Node`]).
+//! `serve` and `dev` start the same node; `init` needs only the core.
+
+pub mod data_plane;
+pub mod offline;
+pub mod peppers;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use keyward_control::{Control, ControlParts};
+use keyward_core::clock::SystemEntropy;
+use keyward_store::SqliteStore;
+use keyward_verify::{Engine, EngineOptions, SystemClock};
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::config::Config;
+use crate::failure::{Doing, Outcome};
+use crate::listener::{self, Bound};
+use crate::ops::{self, Ops};
+use crate::presets;
+use crate::secrets::Secrets;
+use data_plane::DataPlane;
+
+/// Store, engine and control plane, without any listener.
+pub struct Core {
+    /// Where state and log are kept.
+    pub store: Arc<SqliteStore>,
+    /// What decides.
+    pub engine: Arc<Engine>,
+    /// What changes.
+    pub control: Arc<Control>,
+}
+
+impl Core {
+    /// Checks the peppers and starts the engine on an open store, which is closed again where that fails.
+    ///
+    /// # Errors
+    /// Where the peppers are not the store's, or what the store holds cannot be read.
+    pub async fn start(config: &Config, secrets: &Secrets, store: SqliteStore) -> Outcome<Core> {
+        let store = Arc::new(store);
+        match Self::assemble(config, secrets, Arc::clone(&store)).await {
+            Ok(core) => Ok(core),
+            Err(failure) => {
+                store.close().await;
+                Err(failure)
+            }
+        }
+    }
+
+    async fn assemble(config: &Config, secrets: &Secrets, store: Arc<SqliteStore>) -> Outcome<Core> {
+        let ring = Arc::new(secrets.peppers()?);
+        peppers::check(store.as_ref(), secrets, &ring).await?;
+        let (misses_per_second, misses_per_second_per_address) = config.misses_per_second();
+        let options = EngineOptions { misses_per_second, misses_per_second_per_address };
+        let engine = Engine::start(store.clone(), Arc::clone(&ring), Arc::new(SystemClock), options)
+            .await
+            .doing("start the engine")?;
+        let heads = Arc::clone(&store);
+        let control = Control::new(ControlParts {
+            store: store.clone(),
+            engine: Arc::clone(&engine),
+            peppers: ring,
+            presets: presets::load(),
+            entropy: Arc::new(SystemEntropy),
+            log_keys: Arc::new(secrets.log_keys()),
+            heads: Arc::new(move || heads.signed_heads().map_err(std::io::Error::other)),
+            backup_dir: config.dir().join("backups"),
+        });
+        Ok(Core { store, engine, control })
+    }
+
+    /// Writes what is noted of uses, signs the last head and closes the store.
+    pub async fn stop(&self) {
+        self.engine.stop().await;
+        self.store.close().await;
+    }
+}
+
+/// Sockets that listen and are not served yet: taken before anything is changed, so that an address that cannot
+/// be had leaves nothing half done.
+pub struct Sockets {
+    control: Bound,
+    ops: Option<Bound>,
+    data_plane: data_plane::Sockets,
+}
+
+impl Sockets {
+    /// Takes every address.
+    ///
+    /// # Errors
+    /// Which address cannot be had, and which flag gives another.
+    pub async fn bind(config: &Config) -> Outcome<Sockets> {
+        let control = listener::bind(config.control(), "--listen").await?;
+        let ops = match config.ops() {
+            Some(address) => Some(listener::bind(address, "--ops-listen").await?),
+            None => None,
+        };
+        Ok(Sockets { control, ops, data_plane: data_plane::Sockets::bind(config).await? })
+    }
+}
+
+/// Where a node listens.
+#[derive(Debug, Clone)]
+pub struct Addresses {
+    /// The control plane.
+    pub control: SocketAddr,
+    /// `/v1/verify`.
+    pub check: SocketAddr,
+    /// The gateway, where there is one.
+    pub gateway: Option<SocketAddr>,
+    /// Operations, where they are not the control plane's.
+    pub ops: Option<SocketAddr>,
+}
+
+/// A node with all its listeners.
+pub struct Node {
+    /// What it serves.
+    pub core: Core,
+    /// Where it listens.
+    pub addresses: Addresses,
+    data_plane: DataPlane,
+    stop: CancellationToken,
+    tasks: TaskTracker,
+    drain: Duration,
+}
+
+impl Node {
+    /// Serves a core. The gateway forwards to `upstream` where a contract names none.
+    ///
+    /// # Errors
+    /// Which address cannot be had; the core is stopped then.
+    pub async fn start(config: &Config, core: Core, sockets: Sockets, upstream: Option<String>) -> Outcome<Node> {
+        let Sockets { control: control_socket, ops: ops_socket, data_plane } = sockets;
+        let data_plane = match DataPlane::start(config, &core.engine, data_plane, upstream) {
+            Ok(data_plane) => data_plane,
+            Err(failure) => {
+                core.stop().await;
+                return Err(failure);
+            }
+        };
+        let addresses = Addresses {
+            control: control_socket.address,
+            check: data_plane.check,
+            gateway: data_plane.gateway,
+            ops: ops_socket.as_ref().map(|bound| bound.address),
+        };
+        let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
+        let metrics = record_metrics(&stop, &tasks)?;
+        let ops =
+            Ops { engine: Arc::clone(&core.engine), store: core.store.clone(), metrics, stopping: stop.clone() };
+        let mut control = keyward_control::router(Arc::clone(&core.control));
+        match ops_socket {
+            Some(bound) => listener::serve(bound, ops::router(ops, true), 64, stop.clone(), &tasks),
+            None => control = control.merge(ops::router(ops, addresses.control.ip().is_loopback())),
+        }
+        listener::serve(control_socket, control, config.control_connections_max(), stop.clone(), &tasks);
+        Ok(Node { core, addresses, data_plane, stop, tasks, drain: config.drain() })
+    }
+
+    /// Stops: no new work, open requests finish in the time they have, then the core is closed in order.
+    pub async fn stop(self) {
+        self.stop.cancel();
+        self.tasks.close();
+        let control = tokio::time::timeout(self.drain, self.tasks.wait());
+        let (_, finished) = tokio::join!(self.data_plane.stop(self.drain), control);
+        if finished.is_err() {
+            tracing::warn!("some requests to the control plane were cut off: they took longer than the drain");
+        }
+        self.core.stop().await;
+    }
+}
+
+/// Begins to count, and keeps the counts' memory bounded until `stop`.
+fn record_metrics(stop: &CancellationToken, tasks: &TaskTracker) -> Outcome<PrometheusHandle> {
+    let handle = PrometheusBuilder::new().install_recorder().doing("begin to count")?;
+    let (upkeep, stop) = (handle.clone(), stop.clone());
+    tasks.spawn(async move {
+        while tokio::time::timeout(Duration::from_secs(5), stop.cancelled()).await.is_err() {
+            upkeep.run_upkeep();
+        }
+    });
+    Ok(handle)
+}

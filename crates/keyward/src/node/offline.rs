@@ -1,0 +1,44 @@
+//! Work on a folder without a server: opening its store, checking its log.
+
+use std::sync::Arc;
+
+use keyward_store::SqliteStore;
+use keyward_verify::SystemClock;
+use serde_json::Value;
+
+use crate::config::{Config, Environment};
+use crate::failure::{Doing, Failure, Outcome};
+use crate::secrets::Secrets;
+
+/// Opens a folder's store for writing; nobody else may have it open.
+///
+/// # Errors
+/// As the store says, with what to do.
+pub async fn open(config: &Config, secrets: &Secrets) -> Outcome<SqliteStore> {
+    let options =
+        keyward_store::SqliteOptions::new(config.dir(), Arc::new(secrets.log_keys()), Arc::new(SystemClock));
+    SqliteStore::open(options).await.map_err(|error| Failure::failed(error.to_string()))
+}
+
+/// Opens a folder's store for reading, beside a running server too.
+///
+/// # Errors
+/// As the store says, with what to do.
+pub async fn read_only(config: &Config, secrets: &Secrets) -> Outcome<SqliteStore> {
+    let keys = Arc::new(secrets.log_keys());
+    let opened = SqliteStore::read_only(&config.dir(), keys, Arc::new(SystemClock)).await;
+    opened.map_err(|error| Failure::failed(error.to_string()))
+}
+
+/// Checks the log of a folder's store against its chain and the signed heads beside it.
+///
+/// # Errors
+/// Where it cannot be read; what is wrong with the log is the verdict.
+pub async fn verify_log(config: &Config, environment: &Environment) -> Outcome<Value> {
+    use keyward_core::store::Store;
+    let secrets = Secrets::load(config, environment)?;
+    let store = read_only(config, &secrets).await?;
+    let heads = store.signed_heads().doing("read the signed heads")?;
+    let verdict = store.verify_log(&heads).await.doing("check the log")?;
+    serde_json::to_value(verdict).doing("write the verdict")
+}

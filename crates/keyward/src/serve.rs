@@ -1,0 +1,111 @@
+//! `keyward serve`: opens the store, starts a node, says where it listens, and stops in order when asked to.
+
+use serde_json::json;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::args::ServeArgs;
+use crate::cli::Context;
+use crate::failure::{Doing, Exit, Failure, Outcome};
+use crate::logging;
+use crate::node::{Addresses, Core, Node, Sockets, offline};
+use crate::output::Output;
+use crate::secrets::Secrets;
+
+/// The exit code of a process that was told twice to stop: as a shell counts an interrupt.
+const KILLED: i32 = 130;
+
+/// Serves until a signal.
+pub async fn run(args: ServeArgs, context: &Context) -> Outcome {
+    let config = context.config(args.flags())?;
+    logging::start(&config)?;
+    let secrets = Secrets::load(&config, &context.environment)?;
+    // Signals first: one that comes while the store is being opened must not leave it open.
+    let signals = Signals::new()?;
+    let sockets = Sockets::bind(&config).await?;
+    let store = offline::open(&config, &secrets).await?;
+    let core = Core::start(&config, &secrets, store).await?;
+    drop(secrets);
+    if core.engine.apis().is_empty() {
+        tracing::info!("no contract is in force yet: keyward apply FILE puts one there");
+    }
+    let node = Node::start(&config, core, sockets, None).await?;
+    banner(&node.addresses, &config.dir().display().to_string(), context.output);
+    signals.until_stopped(node).await
+}
+
+/// Says where the node listens: a line of JSON on standard output where wanted, else a line a listener.
+fn banner(addresses: &Addresses, dir: &str, output: Output) {
+    let url = |address| format!("http://{address}");
+    if output.is_json() {
+        output.json(&json!({
+            "control_url": url(addresses.control),
+            "check_url": url(addresses.check),
+            "gateway_url": addresses.gateway.map(url),
+            "ops_url": url(addresses.ops.unwrap_or(addresses.control)),
+            "dir": dir,
+        }));
+        return;
+    }
+    output.line(format!("Keyward {} serves {dir}", env!("CARGO_PKG_VERSION")));
+    output.line(format!("  control  {}", url(addresses.control)));
+    output.line(format!("  check    {}/v1/verify", url(addresses.check)));
+    output.line(format!("  gateway  {}", addresses.gateway.map_or("none".into(), url)));
+    output.line(format!("  ops      {}/readyz", url(addresses.ops.unwrap_or(addresses.control))));
+    tracing::info!(control = %addresses.control, check = %addresses.check, dir, "serving");
+}
+
+/// SIGTERM and SIGINT: the first stops in order, a second at once.
+pub struct Signals {
+    terminate: tokio::signal::unix::Signal,
+    interrupt: tokio::signal::unix::Signal,
+}
+
+impl Signals {
+    /// Catches them from now on.
+    ///
+    /// # Errors
+    /// Where the system does not let us.
+    pub fn new() -> Outcome<Self> {
+        let catch = |kind| signal(kind).doing("catch signals");
+        Ok(Signals { terminate: catch(SignalKind::terminate())?, interrupt: catch(SignalKind::interrupt())? })
+    }
+
+    /// Waits for one.
+    pub async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+
+    /// Runs a node until it is told to stop.
+    ///
+    /// # Errors
+    /// None so far: a stop that was told twice ends the process.
+    pub async fn until_stopped(mut self, node: Node) -> Outcome {
+        self.next().await;
+        tracing::info!("stopping: open requests finish");
+        tokio::select! {
+            () = node.stop() => {
+                tracing::info!("stopped");
+                Ok(())
+            }
+            () = self.next() => {
+                tracing::warn!("told twice to stop: ending at once");
+                std::process::exit(KILLED)
+            }
+        }
+    }
+}
+
+/// A failure of a use case, for commands that call them without HTTP.
+pub fn refused(what: &str, error: &keyward_control::ControlError) -> Failure {
+    let mut message = format!("cannot {what}: {error}");
+    if let keyward_control::ControlError::Invalid(faults) = error {
+        for fault in faults {
+            let line = fault.line.map(|line| format!("line {line}: ")).unwrap_or_default();
+            message.push_str(&format!("\n  {line}{}: {}", fault.field, fault.message));
+        }
+    }
+    Failure::new(Exit::Failed, message)
+}
