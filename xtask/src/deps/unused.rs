@@ -1,7 +1,8 @@
 //! Dependencies that a manifest names and no source file of its crate does.
 //!
-//! A word search, so a dependency that is only spoken of in a comment passes. One that is needed without being
-//! named (to turn a feature on) is listed under `[package.metadata.unused] ignored = […]`, with a comment.
+//! Looks for the name at the head of a path (`name::…`) or of a `use`, so a module of the same name hides one. A
+//! dependency that is needed without being named (to turn a feature on) is listed under `[package.metadata.unused]
+//! ignored = […]`, with a comment.
 
 use anyhow::{Context as _, Result};
 use std::collections::BTreeSet;
@@ -17,9 +18,9 @@ pub fn findings(root: &Path) -> Result<Vec<String>> {
         let manifest = folder.join("Cargo.toml");
         let shown = manifest.strip_prefix(root)?.display().to_string();
         let manifest: Table = fs::read_to_string(&manifest)?.parse().with_context(|| shown.clone())?;
-        let words = words(&folder)?;
+        let named = named(&folder)?;
         for name in dependencies(&manifest) {
-            if !words.contains(&name.replace('-', "_"))
+            if !named.contains(&name.replace('-', "_"))
                 && !is_ignored(&manifest, &name)
                 && !is_itself(&manifest, &name)
             {
@@ -65,25 +66,54 @@ fn is_itself(manifest: &Table, name: &str) -> bool {
     manifest.get("package").and_then(|package| package.get("name")?.as_str()) == Some(name)
 }
 
-/// Every word of every source file below the folder.
-fn words(folder: &Path) -> Result<BTreeSet<String>> {
-    let mut words = BTreeSet::new();
+/// Every name that may be a crate's, in every source file below the folder.
+fn named(folder: &Path) -> Result<BTreeSet<String>> {
+    let mut found = BTreeSet::new();
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
         if path.is_dir() {
-            words.append(&mut self::words(&path)?);
+            found.append(&mut named(&path)?);
         } else if path.extension().is_some_and(|extension| extension == "rs") {
             let text = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
-            let parts = text.split(|character: char| !character.is_alphanumeric() && character != '_');
-            words.extend(parts.map(str::to_owned));
+            // Comments alone are left out: some attributes hold paths in strings.
+            let lines = text.lines().filter(|line| !line.trim_start().starts_with("//"));
+            lines.for_each(|line| found.extend(heads(line)));
         }
     }
-    Ok(words)
+    Ok(found)
+}
+
+/// The words of a line that begin a path, or follow `use` or `extern crate`.
+fn heads(line: &str) -> Vec<String> {
+    let mut heads = Vec::new();
+    let is_word = |character: char| character.is_alphanumeric() || character == '_';
+    let mut rest = line;
+    let mut before = "";
+    while let Some(start) = rest.find(is_word) {
+        let gap = &rest[..start];
+        let length = rest[start..].find(|character| !is_word(character)).unwrap_or(rest.len() - start);
+        let (word, after) = rest[start..].split_at(length);
+        let begins_path = after.starts_with("::") && !gap.ends_with("::");
+        if begins_path || (matches!(before, "use" | "crate") && gap == " ") {
+            heads.push(word.to_owned());
+        }
+        (before, rest) = (word, after);
+    }
+    heads
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_what_can_be_a_crate_counts() {
+        assert_eq!(
+            heads("use a::b; pub use c as d; crate::e::f(g::<h>(), i!()); extern crate j;"),
+            ["a", "c", "crate", "g", "j"]
+        );
+        assert_eq!(heads("#[serde(with = \"k::l\")] mod metrics;"), ["k"]);
+    }
 
     #[test]
     fn unused_dependencies_are_found_and_ignored_ones_are_not() {
