@@ -18,13 +18,15 @@ pub fn findings(root: &Path) -> Result<Vec<String>> {
         let manifest = folder.join("Cargo.toml");
         let shown = manifest.strip_prefix(root)?.display().to_string();
         let manifest: Table = fs::read_to_string(&manifest)?.parse().with_context(|| shown.clone())?;
-        let named = named(&folder)?;
-        for name in dependencies(&manifest) {
-            if !named.contains(&name.replace('-', "_"))
-                && !is_ignored(&manifest, &name)
-                && !is_itself(&manifest, &name)
-            {
+        let anywhere = named(&folder)?;
+        let shipped = named(&folder.join("src"))?;
+        for (kind, name) in dependencies(&manifest) {
+            let word = name.replace('-', "_");
+            let exempt = is_ignored(&manifest, &name) || is_itself(&manifest, &name);
+            if !exempt && !anywhere.contains(&word) {
                 findings.push(format!("{shown}: {name} is not used: take it out"));
+            } else if !exempt && kind == "dependencies" && !shipped.contains(&word) {
+                findings.push(format!("{shown}: {name} is used outside src alone: move it to dev-dependencies"));
             }
             taken.insert(name);
         }
@@ -47,13 +49,14 @@ fn members(root: &Path) -> Result<Vec<PathBuf>> {
     Ok(members)
 }
 
-/// The names under every kind of dependencies, those of a target included.
-fn dependencies(manifest: &Table) -> BTreeSet<String> {
+/// The kind and name of every dependency, those of a target included.
+fn dependencies(manifest: &Table) -> BTreeSet<(&'static str, String)> {
     let targets = manifest.get("target").and_then(Value::as_table).into_iter().flat_map(Table::values);
     let places = std::iter::once(manifest).chain(targets.filter_map(Value::as_table));
     let kinds = ["dependencies", "dev-dependencies", "build-dependencies"];
-    let tables = places.flat_map(|place| kinds.into_iter().filter_map(|kind| place.get(kind)?.as_table()));
-    tables.flat_map(Table::keys).cloned().collect()
+    let tables =
+        places.flat_map(|place| kinds.into_iter().filter_map(|kind| Some((kind, place.get(kind)?.as_table()?))));
+    tables.flat_map(|(kind, table)| table.keys().map(move |name| (kind, name.clone()))).collect()
 }
 
 fn is_ignored(manifest: &Table, name: &str) -> bool {
@@ -69,7 +72,7 @@ fn is_itself(manifest: &Table, name: &str) -> bool {
 /// Every name that may be a crate's, in every source file below the folder.
 fn named(folder: &Path) -> Result<BTreeSet<String>> {
     let mut found = BTreeSet::new();
-    for entry in fs::read_dir(folder)? {
+    for entry in fs::read_dir(folder).with_context(|| folder.display().to_string())? {
         let path = entry?.path();
         if path.is_dir() {
             found.append(&mut named(&path)?);
@@ -134,6 +137,7 @@ mod tests {
         assert_eq!(
             findings(folder.path()).unwrap(),
             [
+                "crates/one/Cargo.toml: http-body is used outside src alone: move it to dev-dependencies",
                 "crates/one/Cargo.toml: rustix is not used: take it out",
                 "Cargo.toml: no member takes idle from the workspace: take it out"
             ]
