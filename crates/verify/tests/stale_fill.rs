@@ -3,22 +3,16 @@
 
 mod support;
 
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use async_trait::async_trait;
-use keyward_core::change::{Change, Entry, Idempotency, KeyChange, OrganizationChange, Proposal, Revision};
+use keyward_core::change::{Change, KeyChange, OrganizationChange};
 use keyward_core::clock::Timestamp;
 use keyward_core::denial::Refusal;
-use keyward_core::id::{ApiName, KeyId, ManagementKeyId, OrganizationId, ProjectId, StoreId};
-use keyward_core::key::Key;
-use keyward_core::log::SignedHead;
 use keyward_core::scope::Scopes;
-use keyward_core::secret::{Digest, PepperVersion};
-use keyward_core::store::*;
-use keyward_core::tenancy::{Api, ManagementKey, Organization, Project};
-use keyward_core::usage::{Event, KeyUsage, UsageBatch, UsageRow};
+use keyward_core::secret::PepperVersion;
+use support::watched::OnRead;
 use support::{Minted, Node};
 use tokio::sync::{Notify, Semaphore};
 
@@ -56,8 +50,11 @@ impl Gate {
         self.is_shut.store(false, Ordering::SeqCst);
         self.let_go.add_permits(Semaphore::MAX_PERMITS / 2);
     }
+}
 
-    async fn pass(&self) {
+#[async_trait]
+impl OnRead for Gate {
+    async fn read(&self) {
         if self.is_shut.load(Ordering::SeqCst) {
             self.held.fetch_add(1, Ordering::SeqCst);
             self.arrived.notify_one();
@@ -66,71 +63,10 @@ impl Gate {
     }
 }
 
-/// The store, with answers on keys held at the gate.
-struct Slow {
-    store: Arc<dyn Store>,
-    gate: Arc<Gate>,
-}
-
-macro_rules! passed_on {
-    ($($name:ident($($arg:ident: $type:ty),*) -> $out:ty;)*) => {
-        #[async_trait]
-        impl Store for Slow {
-            fn id(&self) -> StoreId {
-                self.store.id()
-            }
-
-            async fn key_by_digest(&self, digest: &Digest) -> Result<Read<Option<KeyInContext>>> {
-                let read = self.store.key_by_digest(digest).await;
-                self.gate.pass().await;
-                read
-            }
-
-            async fn is_writable(&self) -> bool {
-                self.store.is_writable().await
-            }
-
-            $(async fn $name(&self, $($arg: $type),*) -> Result<$out> {
-                self.store.$name($($arg),*).await
-            })*
-        }
-    };
-}
-
-passed_on! {
-    commit(proposal: Proposal) -> Vec<Entry>;
-    head() -> (Revision, [u8; 32]);
-    changes_since(after: Revision, limit: u32) -> Vec<Entry>;
-    changes(filter: &ChangeFilter, page: Page) -> Vec<Entry>;
-    add_digest(key: KeyId, digest: &Digest, pepper: PepperVersion) -> ();
-    key(id: KeyId) -> Option<Key>;
-    keys(project: ProjectId, filter: &KeyFilter, page: Page) -> Vec<Key>;
-    key_usage(keys: &[KeyId]) -> Vec<KeyUsage>;
-    organization(id: OrganizationId) -> Option<Organization>;
-    organizations(page: Page) -> Vec<Organization>;
-    project(id: ProjectId) -> Option<Project>;
-    projects(organization: OrganizationId, page: Page) -> Vec<Project>;
-    api(name: &ApiName) -> Option<Api>;
-    apis() -> Read<Vec<Api>>;
-    management_key(id: ManagementKeyId) -> Option<ManagementKey>;
-    management_keys(page: Page) -> Vec<ManagementKey>;
-    management_key_by_digest(digest: &Digest) -> Read<Option<ManagementKey>>;
-    idempotency(caller: &str, key: &str) -> Option<Idempotency>;
-    record_usage(batch: &UsageBatch) -> ();
-    usage(project: ProjectId, from: Timestamp, to: Timestamp) -> Vec<UsageRow>;
-    events(project: ProjectId, filter: &EventFilter, before: Option<EventPosition>, limit: u32) -> Vec<(EventPosition, Event)>;
-    verify_log(heads: &[SignedHead]) -> LogVerdict;
-    backup(to: &Path) -> Revision;
-    canaries() -> Vec<Canary>;
-    add_canary(version: PepperVersion, canary: &[u8]) -> ();
-    retire_pepper(version: PepperVersion) -> ();
-}
-
 /// A node whose next read of a key is held.
 async fn node_behind_a_gate() -> (Arc<Node>, Arc<Gate>, Minted) {
     let gate = Gate::new();
-    let behind = Arc::clone(&gate);
-    let node = Node::start_behind("standard", |store| Arc::new(Slow { store, gate: behind })).await;
+    let node = Node::start_watched("standard", gate.clone()).await;
     let key = node.mint(1).await.remove(0);
     gate.shut();
     (Arc::new(node), gate, key)

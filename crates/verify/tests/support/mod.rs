@@ -2,6 +2,8 @@
 //! organization and one project, and keys as they are asked for.
 #![allow(dead_code, reason = "every test file takes what it needs")]
 
+pub mod watched;
+
 use std::sync::Arc;
 
 use keyward_core::change::{Change, KeyChange, KeyRef, ProjectChange, ProjectRef};
@@ -19,6 +21,7 @@ use keyward_store::conformance::World;
 use keyward_store::{SqliteOptions, SqliteStore};
 use keyward_verify::{ApiInForce, Ask, Engine, EngineOptions, SystemClock};
 use tempfile::TempDir;
+use watched::{OnRead, Watched};
 
 /// A key that was minted.
 #[derive(Debug, Clone)]
@@ -44,8 +47,12 @@ impl Node {
         Self::start_behind(preset, |store| store).await
     }
 
-    /// The same, its engine looking through `wrap` at the store.
-    pub async fn start_behind(preset: &str, wrap: impl FnOnce(Arc<dyn Store>) -> Arc<dyn Store>) -> Node {
+    /// The same, its engine's reads of keys watched.
+    pub async fn start_watched(preset: &str, on_read: Arc<dyn OnRead>) -> Node {
+        Self::start_behind(preset, |store| Arc::new(Watched { store, on_read })).await
+    }
+
+    async fn start_behind(preset: &str, wrap: impl FnOnce(Arc<dyn Store>) -> Arc<dyn Store>) -> Node {
         let folder = tempfile::tempdir().unwrap();
         let store = open(&folder).await;
         let world = World::new(Arc::clone(&store) as Arc<dyn Store>, SystemClock.now());

@@ -1,0 +1,81 @@
+//! A store whose reads of keys are watched: counted, or held up.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use keyward_core::change::{Entry, Idempotency, Proposal, Revision};
+use keyward_core::clock::Timestamp;
+use keyward_core::id::{ApiName, KeyId, ManagementKeyId, OrganizationId, ProjectId, StoreId};
+use keyward_core::key::Key;
+use keyward_core::log::SignedHead;
+use keyward_core::secret::{Digest, PepperVersion};
+use keyward_core::store::*;
+use keyward_core::tenancy::{Api, ManagementKey, Organization, Project};
+use keyward_core::usage::{Event, KeyUsage, UsageBatch, UsageRow};
+
+/// What happens with every key that was read, before it is handed on.
+#[async_trait]
+pub trait OnRead: Send + Sync + 'static {
+    async fn read(&self);
+}
+
+/// A store, watched.
+pub struct Watched {
+    pub store: Arc<dyn Store>,
+    pub on_read: Arc<dyn OnRead>,
+}
+
+macro_rules! passed_on {
+    ($($name:ident($($arg:ident: $type:ty),*) -> $out:ty;)*) => {
+        #[async_trait]
+        impl Store for Watched {
+            fn id(&self) -> StoreId {
+                self.store.id()
+            }
+
+            async fn key_by_digest(&self, digest: &Digest) -> Result<Read<Option<KeyInContext>>> {
+                let read = self.store.key_by_digest(digest).await;
+                self.on_read.read().await;
+                read
+            }
+
+            async fn is_writable(&self) -> bool {
+                self.store.is_writable().await
+            }
+
+            $(async fn $name(&self, $($arg: $type),*) -> Result<$out> {
+                self.store.$name($($arg),*).await
+            })*
+        }
+    };
+}
+
+passed_on! {
+    commit(proposal: Proposal) -> Vec<Entry>;
+    head() -> (Revision, [u8; 32]);
+    changes_since(after: Revision, limit: u32) -> Vec<Entry>;
+    changes(filter: &ChangeFilter, page: Page) -> Vec<Entry>;
+    add_digest(key: KeyId, digest: &Digest, pepper: PepperVersion) -> ();
+    key(id: KeyId) -> Option<Key>;
+    keys(project: ProjectId, filter: &KeyFilter, page: Page) -> Vec<Key>;
+    key_usage(keys: &[KeyId]) -> Vec<KeyUsage>;
+    organization(id: OrganizationId) -> Option<Organization>;
+    organizations(page: Page) -> Vec<Organization>;
+    project(id: ProjectId) -> Option<Project>;
+    projects(organization: OrganizationId, page: Page) -> Vec<Project>;
+    api(name: &ApiName) -> Option<Api>;
+    apis() -> Read<Vec<Api>>;
+    management_key(id: ManagementKeyId) -> Option<ManagementKey>;
+    management_keys(page: Page) -> Vec<ManagementKey>;
+    management_key_by_digest(digest: &Digest) -> Read<Option<ManagementKey>>;
+    idempotency(caller: &str, key: &str) -> Option<Idempotency>;
+    record_usage(batch: &UsageBatch) -> ();
+    usage(project: ProjectId, from: Timestamp, to: Timestamp) -> Vec<UsageRow>;
+    events(project: ProjectId, filter: &EventFilter, before: Option<EventPosition>, limit: u32) -> Vec<(EventPosition, Event)>;
+    verify_log(heads: &[SignedHead]) -> LogVerdict;
+    backup(to: &Path) -> Revision;
+    canaries() -> Vec<Canary>;
+    add_canary(version: PepperVersion, canary: &[u8]) -> ();
+    retire_pepper(version: PepperVersion) -> ();
+}
