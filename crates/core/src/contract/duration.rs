@@ -28,7 +28,7 @@ pub fn parse(text: &str) -> Result<Duration, String> {
 pub fn write(duration: Duration) -> String {
     let seconds = duration.as_secs();
     for (unit, name) in [(86_400, "d"), (3_600, "h"), (60, "m")] {
-        if seconds >= unit && seconds % unit == 0 {
+        if seconds >= unit && seconds.is_multiple_of(unit) {
             return format!("{}{name}", seconds / unit);
         }
     }
