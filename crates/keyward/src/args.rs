@@ -165,3 +165,36 @@ pub enum Command {
     /// Completions for a shell
     Completions(cli::completions::CompletionsArgs),
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn flags_become_the_settings_that_they_name() {
+        let parsed = Arguments::try_parse_from([
+            "keyward",
+            "serve",
+            "--dir",
+            "d",
+            "--listen",
+            "127.0.0.1:1",
+            "--gateway-api",
+            "a",
+            "--allow-plaintext",
+        ]);
+        let Arguments { command: Command::Serve(serve), common } = parsed.unwrap() else { panic!("serve") };
+        let mut flags = common.flags();
+        flags.extend(serve.flags());
+        let named: Vec<_> = flags.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let expected =
+            [("dir", "d"), ("allow_plaintext", "true"), ("control.listen", "127.0.0.1:1"), ("gateway.api", "a")];
+        assert_eq!(named, expected);
+    }
+}

@@ -19,6 +19,9 @@ pub struct Output {
     json: bool,
 }
 
+/// Fields that stand first where an object is shown, in this order; the others follow by name.
+const FIRST: &[&str] = &["id", "name", "valid", "code", "hint", "state"];
+
 /// A column of a table: its heading, and where its value stands (`project.name`).
 pub type Column = (&'static str, &'static str);
 
@@ -62,11 +65,13 @@ impl Output {
         }
         let mut table = plain_table();
         if let Value::Object(fields) = value {
-            for (name, field) in fields.iter().filter(|(_, field)| !field.is_null()) {
+            let mut given: Vec<_> = fields.iter().filter(|(_, field)| !field.is_null()).collect();
+            given.sort_by_key(|(name, _)| FIRST.iter().position(|first| first == name).unwrap_or(FIRST.len()));
+            for (name, field) in given {
                 table.add_row([name.replace('_', " "), cell(field)]);
             }
         }
-        raw_line(&table.to_string());
+        raw_line(&table.trim_fmt());
     }
 
     /// A part of a list: JSON, or a table.
@@ -91,7 +96,7 @@ impl Output {
         for item in items {
             table.add_row(columns.iter().map(|(_, path)| cell(at(item, path))));
         }
-        raw_line(&table.to_string());
+        raw_line(&table.trim_fmt());
     }
 
     /// A secret that is seen this once: alone on standard output, with the warning beside it.

@@ -13,6 +13,9 @@ use crate::node::{offline, peppers};
 use crate::output::confirm;
 use crate::secrets::Secrets;
 
+/// Management keys keep the pepper they were made under: unlike keys they do not move as they are used.
+const MANAGEMENT_KEYS: &str = "Management keys made under it stop working too: rotate those first.";
+
 /// Commands on peppers.
 #[derive(Debug, Subcommand)]
 pub enum PepperCommand {
@@ -87,7 +90,7 @@ async fn retire(version: PepperVersion, force: bool, context: &Context) -> Outco
         _ => {
             let lost =
                 keys.filter(|&keys| keys > 0).map_or(String::new(), |keys| format!(" {keys} key(s) stop working."));
-            confirm(context.common.yes, &format!("Forget pepper {version} for ever?{lost}"))
+            confirm(context.common.yes, &format!("Forget pepper {version} for ever?{lost} {MANAGEMENT_KEYS}"))
         }
     };
     let outcome = match outcome {

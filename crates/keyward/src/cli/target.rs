@@ -167,3 +167,66 @@ fn check_transport(url: &str, allow_plaintext: bool) -> Outcome {
         other => Err(Failure::usage(format!("{other} is not spoken here; use http or https"))),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn find(dir: &Path, common: Common, variables: &[(&str, &str)]) -> Outcome<Target> {
+        let common = Common { dir: Some(dir.display().to_string()), ..common };
+        Target::find(&common, &Environment::from_pairs(variables.iter().copied()))
+    }
+
+    fn folder() -> tempfile::TempDir {
+        let dir = tempfile::tempdir().unwrap();
+        let profile = Profile {
+            url: Some("http://127.0.0.1:1/".into()),
+            check_url: None,
+            management_key: Some("kwm_profile".into()),
+            project: Some("proj_1".into()),
+        };
+        profile.write(dir.path()).unwrap();
+        dir
+    }
+
+    #[test]
+    fn flags_win_over_variables_over_the_profile() {
+        let dir = folder();
+        let found = find(dir.path(), Common::default(), &[]).unwrap();
+        assert_eq!((found.url.as_str(), found.key.expose()), ("http://127.0.0.1:1", "kwm_profile"));
+        assert_eq!(found.project.as_deref(), Some("proj_1"));
+        let file = dir.path().join("key");
+        private_file::create(&file, "kwm_file\n").unwrap();
+        let variables =
+            [("KEYWARD_URL", "http://127.0.0.1:2"), ("KEYWARD_MANAGEMENT_KEY_FILE", file.to_str().unwrap())];
+        let found = find(dir.path(), Common::default(), &variables).unwrap();
+        assert_eq!((found.url.as_str(), found.key.expose()), ("http://127.0.0.1:2", "kwm_file"));
+        let flags = Common { url: Some("http://[::1]:3".into()), ..Common::default() };
+        assert_eq!(find(dir.path(), flags, &variables).unwrap().url, "http://[::1]:3");
+    }
+
+    #[test]
+    fn a_management_key_does_not_cross_a_network_in_clear() {
+        let dir = folder();
+        let to = |url: &str, allow_plaintext| {
+            find(dir.path(), Common { url: Some(url.into()), allow_plaintext, ..Common::default() }, &[])
+        };
+        for url in
+            ["http://192.0.2.1:7700", "http://keyward.example", "http://127.0.0.1.example", "ftp://127.0.0.1"]
+        {
+            assert_eq!(to(url, false).unwrap_err().exit, Exit::Usage, "{url}");
+        }
+        for url in ["https://keyward.example", "http://localhost:1", "http://[::1]:1"] {
+            to(url, false).unwrap();
+        }
+        to("http://192.0.2.1:7700", true).unwrap();
+    }
+
+    #[test]
+    fn k09_a_damaged_profile_is_not_quoted() {
+        let dir = folder();
+        private_file::replace(&Profile::path(dir.path()), "management_key = kwm_secret").unwrap();
+        let refusal = find(dir.path(), Common::default(), &[]).unwrap_err().to_string();
+        assert!(refusal.contains("is not a profile") && !refusal.contains("kwm_secret"), "{refusal}");
+    }
+}

@@ -111,6 +111,10 @@ fn configure(args: &DevArgs, preset: &str, api: &ApiName, context: &Context) -> 
         flags.push(("log.level", "warn".into()));
     }
     flags.push(("gateway.api", api.to_string()));
+    if let Some(url) = &args.upstream {
+        let read = url.parse::<keyward_edge::Address>();
+        read.map_err(|error| Failure::usage(format!("--upstream: \"{url}\" {error}")))?;
+    }
     let config = context.config(flags)?;
     match config.gateway() {
         Some(_) => Ok(config),

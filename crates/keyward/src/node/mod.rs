@@ -33,6 +33,7 @@ pub struct Core {
     pub engine: Arc<Engine>,
     /// What changes.
     pub control: Arc<Control>,
+    metrics: PrometheusHandle,
 }
 
 impl Core {
@@ -52,6 +53,8 @@ impl Core {
     }
 
     async fn assemble(config: &Config, secrets: &Secrets, store: Arc<SqliteStore>) -> Outcome<Core> {
+        // Before anything counts: what is counted before there is a recorder is lost for good.
+        let metrics = PrometheusBuilder::new().install_recorder().doing("begin to count")?;
         let ring = Arc::new(secrets.peppers()?);
         peppers::check(store.as_ref(), secrets, &ring).await?;
         let (misses_per_second, misses_per_second_per_address) = config.misses_per_second();
@@ -70,7 +73,7 @@ impl Core {
             heads: Arc::new(move || heads.signed_heads().map_err(std::io::Error::other)),
             backup_dir: config.dir().join("backups"),
         });
-        Ok(Core { store, engine, control })
+        Ok(Core { store, engine, control, metrics })
     }
 
     /// Writes what is noted of uses, signs the last head and closes the store.
@@ -149,7 +152,8 @@ impl Node {
             ops: ops_socket.as_ref().map(|bound| bound.address),
         };
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
-        let metrics = record_metrics(&stop, &tasks)?;
+        tasks.spawn(keep_up(core.metrics.clone(), stop.clone()));
+        let metrics = core.metrics.clone();
         let ops =
             Ops { engine: Arc::clone(&core.engine), store: core.store.clone(), metrics, stopping: stop.clone() };
         let mut control = keyward_control::router(Arc::clone(&core.control));
@@ -174,14 +178,9 @@ impl Node {
     }
 }
 
-/// Begins to count, and keeps the counts' memory bounded until `stop`.
-fn record_metrics(stop: &CancellationToken, tasks: &TaskTracker) -> Outcome<PrometheusHandle> {
-    let handle = PrometheusBuilder::new().install_recorder().doing("begin to count")?;
-    let (upkeep, stop) = (handle.clone(), stop.clone());
-    tasks.spawn(async move {
-        while tokio::time::timeout(Duration::from_secs(5), stop.cancelled()).await.is_err() {
-            upkeep.run_upkeep();
-        }
-    });
-    Ok(handle)
+/// Keeps the counts' memory bounded until `stop`.
+async fn keep_up(metrics: PrometheusHandle, stop: CancellationToken) {
+    while tokio::time::timeout(Duration::from_secs(5), stop.cancelled()).await.is_err() {
+        metrics.run_upkeep();
+    }
 }
