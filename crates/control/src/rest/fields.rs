@@ -276,7 +276,7 @@ mod tests {
         let clear = read(json!({"name": "a", "limit": null, "note": null})).unwrap();
         assert_eq!((clear.limit, clear.note), (None, Edit::Clear));
         let set = read(json!({"name": "a", "limit": 3, "note": "b"})).unwrap();
-        assert_eq!((set.limit, set.note), (Some(3), Edit::Set("b".into())));
+        assert_eq!((set.name.as_str(), set.limit, set.note), ("a", Some(3), Edit::Set("b".into())));
     }
 
     #[test]

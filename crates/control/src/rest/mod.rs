@@ -12,6 +12,7 @@ mod document;
 mod doors;
 mod fields;
 mod hygiene;
+mod key_answer;
 mod keys;
 mod log;
 mod management_keys;
@@ -77,6 +78,11 @@ fn doors(control: Rest) -> Doors {
         .open(&[P::ManagementKeysWrite], routes!(management_keys::revoke_management_key))
         .open_to_all(routes!(management_keys::who_am_i))
         .open(&[P::Operate], routes!(backups::create_backup))
+}
+
+/// The OpenAPI document, as `/openapi.json` serves it and docs/openapi.json keeps it.
+pub fn openapi_json(control: &Arc<Control>) -> String {
+    document::written(&doors(Arc::clone(control)).split().1)
 }
 
 /// The REST API as a router. The server around it gives each request its peer's address as

@@ -83,6 +83,8 @@ codes! {
     Internal = "internal", INTERNAL_SERVER_ERROR, "Internal error";
 }
 
+const INTERNAL: &str = "Something went wrong here, not with the request. Support can find it by its request_id.";
+
 /// A problem on its way out.
 #[derive(Debug, Clone)]
 pub struct Problem {
@@ -154,14 +156,9 @@ impl Problem {
         Problem { errors, ..Problem::new(Code::Invalid, detail) }
     }
 
-    /// What a caught panic is answered with.
+    /// What a fault of ours is answered with, a caught panic among them.
     pub fn internal(log: impl Into<String>) -> Self {
-        let detail = "Something went wrong here, not with the request. Support can find it by its request_id.";
-        Problem { log: Some(log.into()), ..Problem::new(Code::Internal, detail) }
-    }
-
-    fn temporary(code: Code, detail: &str, log: String) -> Self {
-        Problem { log: Some(log), ..Problem::new(code, detail) }
+        Problem { log: Some(log.into()), ..Problem::new(Code::Internal, INTERNAL) }
     }
 
     /// Its kind.
@@ -221,95 +218,107 @@ impl IntoResponse for Problem {
 
 impl From<ControlError> for Problem {
     fn from(error: ControlError) -> Self {
-        let log = error.to_string();
+        let detail = detail(&error);
+        let code = code(&error);
+        let log = (code.status().is_server_error() || code == Code::Conflict).then(|| error.to_string());
         match error {
-            ControlError::Unauthenticated => unauthenticated(),
-            ControlError::Forbidden(permission) => Problem::new(
-                Code::Forbidden,
-                format!(
-                    "This management key may not {}: it lacks the scope {}.",
-                    permission.title(),
-                    permission.scope()
-                ),
-            ),
-            ControlError::OutOfReach(permission) => Problem::new(
-                Code::Forbidden,
-                format!(
-                    "This takes the scope {} on everything; this management key is bounded.",
-                    permission.scope()
-                ),
-            ),
-            ControlError::WiderThanCaller(what) => Problem::new(
-                Code::Forbidden,
-                format!("A management key cannot hand on more than it has itself: {what}."),
-            ),
-            ControlError::NotFound => not_found(),
             ControlError::Invalid(faults) => Problem::invalid(faults),
-            ControlError::KeyNotActive(standing) => {
-                Problem::new(Code::KeyNotActive, format!("The key is {standing}; this takes an active one."))
+            ControlError::AcknowledgementRequired(statements) => {
+                Problem { statements, ..Problem::new(code, detail) }
             }
-            ControlError::ActiveKeyLimit { limit } => Problem::new(
-                Code::ActiveKeyLimit,
-                format!(
-                    "The project may have {limit} active keys and has them. Revoke one, or have the limit raised."
-                ),
-            ),
-            ControlError::SeveralLiveKeys => Problem::new(
-                Code::Conflict,
-                "Several keys of the project are active: rotate the one that is meant, at /v1/keys/{key}/rotate.",
-            ),
-            ControlError::ActionNotOffered(action) => Problem::new(
-                Code::ActionNotOffered,
-                format!("The contract of this API does not let anyone {action}."),
-            ),
-            ControlError::Suspended(what) => {
-                Problem::new(Code::Suspended, format!("The {what} is suspended; resume it first."))
-            }
-            ControlError::Conflict(_) => Problem::temporary(
-                Code::Conflict,
-                "Others changed the same thing again and again. Nothing was changed by this request; try again.",
-                log,
-            ),
-            ControlError::AcknowledgementRequired(statements) => Problem {
-                statements,
-                ..Problem::new(
-                    Code::AcknowledgementRequired,
-                    "Show the statements to whoever asks, and send \"acknowledge\": true once they agree.",
-                )
-            },
-            ControlError::IdempotencyKeyReused => Problem::new(
-                Code::IdempotencyKeyReused,
-                "This Idempotency-Key came with another request before; make a new one for a new request.",
-            ),
-            ControlError::AlreadyExists(what) => {
-                Problem::new(Code::AlreadyExists, format!("There is {what} already."))
-            }
-            ControlError::StorageFull(_) => Problem::temporary(
-                Code::StorageFull,
-                "There is no room to write. Nothing was changed; keys are checked as before.",
-                log,
-            ),
-            ControlError::Unavailable(_) => Problem::temporary(
-                Code::Unavailable,
-                "This cannot be done now. Nothing was changed; try again.",
-                log,
-            ),
-            ControlError::OutcomeUnknown(_) => Problem::temporary(
-                Code::OutcomeUnknown,
-                "This may or may not have been done. Look, or ask again with the same Idempotency-Key.",
-                log,
-            ),
-            ControlError::Internal(_) => Problem::internal(log),
+            _ => Problem { log, ..Problem::new(code, detail) },
         }
+    }
+}
+
+/// Which kind of problem an error is.
+fn code(error: &ControlError) -> Code {
+    match error {
+        ControlError::Unauthenticated => Code::Unauthenticated,
+        ControlError::Forbidden(_) | ControlError::OutOfReach(_) | ControlError::WiderThanCaller(_) => {
+            Code::Forbidden
+        }
+        ControlError::NotFound => Code::NotFound,
+        ControlError::Invalid(_) => Code::Invalid,
+        ControlError::KeyNotActive(_) => Code::KeyNotActive,
+        ControlError::ActiveKeyLimit { .. } => Code::ActiveKeyLimit,
+        ControlError::SeveralLiveKeys | ControlError::Conflict(_) => Code::Conflict,
+        ControlError::ActionNotOffered(_) => Code::ActionNotOffered,
+        ControlError::Suspended(_) => Code::Suspended,
+        ControlError::AcknowledgementRequired(_) => Code::AcknowledgementRequired,
+        ControlError::IdempotencyKeyReused => Code::IdempotencyKeyReused,
+        ControlError::AlreadyExists(_) => Code::AlreadyExists,
+        ControlError::StorageFull(_) => Code::StorageFull,
+        ControlError::Unavailable(_) => Code::Unavailable,
+        ControlError::OutcomeUnknown(_) => Code::OutcomeUnknown,
+        ControlError::Internal(_) => Code::Internal,
+    }
+}
+
+/// What the caller is told: what is wrong and what to do, and nothing of how we work.
+fn detail(error: &ControlError) -> String {
+    let fixed = match error {
+        ControlError::Unauthenticated => "Send a live management key: Authorization: Bearer <management key>.",
+        ControlError::NotFound => "There is no such thing, or none that this management key reaches.",
+        ControlError::Invalid(_) => "Some fields are not valid.",
+        ControlError::SeveralLiveKeys => {
+            "Several keys of the project are active: rotate the one that is meant, at /v1/keys/{key}/rotate."
+        }
+        ControlError::Conflict(_) => {
+            "Others changed the same thing again and again. Nothing was changed by this request; try again."
+        }
+        ControlError::AcknowledgementRequired(_) => {
+            "Show the statements to whoever asks, and send \"acknowledge\": true once they agree."
+        }
+        ControlError::IdempotencyKeyReused => {
+            "This Idempotency-Key came with another request before; make a new one for a new request."
+        }
+        ControlError::StorageFull(_) => {
+            "There is no room to write. Nothing was changed; keys are checked as before."
+        }
+        ControlError::Unavailable(_) => "This cannot be done now. Nothing was changed; try again.",
+        ControlError::OutcomeUnknown(_) => {
+            "This may or may not have been done. Look, or ask again with the same Idempotency-Key."
+        }
+        ControlError::Internal(_) => INTERNAL,
+        _ => return specific_detail(error),
+    };
+    fixed.to_owned()
+}
+
+fn specific_detail(error: &ControlError) -> String {
+    match error {
+        ControlError::Forbidden(permission) => {
+            let (title, scope) = (permission.title(), permission.scope());
+            format!("This management key may not {title}: it lacks the scope {scope}.")
+        }
+        ControlError::OutOfReach(permission) => {
+            let scope = permission.scope();
+            format!("This takes the scope {scope} on everything; this management key is bounded.")
+        }
+        ControlError::WiderThanCaller(what) => {
+            format!("A management key cannot hand on more than it has itself: {what}.")
+        }
+        ControlError::KeyNotActive(standing) => format!("The key is {standing}; this takes an active one."),
+        ControlError::ActiveKeyLimit { limit } => {
+            format!("The project may have {limit} active keys and has them. Revoke one, or have the limit raised.")
+        }
+        ControlError::ActionNotOffered(action) => {
+            format!("The contract of this API does not let anyone {action}.")
+        }
+        ControlError::Suspended(what) => format!("The {what} is suspended; resume it first."),
+        ControlError::AlreadyExists(what) => format!("There is {what} already."),
+        // Told above; the words are for the log, but hold nothing that a caller may not see.
+        other => other.to_string(),
     }
 }
 
 /// What a request without a management key that opens is answered with, whatever is wrong with it.
 pub(super) fn unauthenticated() -> Problem {
-    Problem::new(Code::Unauthenticated, "Send a live management key: Authorization: Bearer <management key>.")
+    ControlError::Unauthenticated.into()
 }
 
 /// What nothing is answered with, and what lies outside the caller's boundary.
 pub(super) fn not_found() -> Problem {
-    Problem::new(Code::NotFound, "There is no such thing, or none that this management key reaches.")
+    ControlError::NotFound.into()
 }

@@ -13,7 +13,7 @@ use super::body::{Body, Making};
 use super::caller::{Asking, Id};
 use super::doors::Rest;
 use super::fields::{Nothing, body};
-use super::keys::KeyAnswer;
+use super::key_answer::KeyAnswer;
 use super::problem::Problem;
 use super::query::{self, List, Page, limit};
 use crate::use_cases::{self, Edit, NewProject, ProjectEdit, ProjectMade, SeenProject};

@@ -122,6 +122,3 @@ impl<T> Listed<T> {
         Listed { items, next }
     }
 }
-
-#[cfg(test)]
-mod tests;

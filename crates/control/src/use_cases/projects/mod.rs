@@ -1,46 +1,25 @@
 //! Projects: the walls. A project belongs to one organization and one API; its keys' rules are that API's
 //! contract in force. Plan and limits are the operator's side of a project (`plans:write`).
 
+mod create;
+mod edit;
+
 use std::sync::Arc;
 
-use keyward_core::change::{Change, Expect, KeyChange, KeyRef, ProjectChange, ProjectRef, Revision};
+use keyward_core::change::{Expect, KeyRef, ProjectRef, Revision};
 use keyward_core::clock::Timestamp;
-use keyward_core::id::{ApiName, OrganizationId, ProjectId};
+use keyward_core::id::{OrganizationId, ProjectId};
 use keyward_core::key::{Key, Standing};
 use keyward_core::permission::Permission;
 use keyward_core::store::{KeyFilter, Page};
-use keyward_core::tenancy::{Environment, Organization, Project, TenantState};
-use keyward_verify::{ApiInForce, InForce};
+use keyward_core::tenancy::{Organization, Project};
+use keyward_verify::ApiInForce;
 
-use super::commit::{Committed, Edit, Made, Once, Plan, Tries, another_kind};
-use super::error::{ControlError, Faults, Result};
-use super::keys::{NewKey, SeenKey};
-use super::organizations::{NAME_CHARS_MAX, tenant_name};
-use super::{Asked, Control, Disclosure, Listed};
+use super::error::{ControlError, Result};
+use super::{Asked, Control, Listed};
 
-/// What is asked of a new project.
-#[derive(Debug, Clone)]
-pub struct NewProject {
-    /// What to call it.
-    pub name: String,
-    /// The API its keys shall open.
-    pub api: String,
-    /// Its plan; the contract's default where none.
-    pub plan: Option<String>,
-    /// Live or test.
-    pub environment: Environment,
-}
-
-/// What is to be different about a project.
-#[derive(Debug, Clone, Default)]
-pub struct ProjectEdit {
-    /// Another name.
-    pub name: Option<String>,
-    /// Another plan.
-    pub plan: Option<String>,
-    /// A limit of active keys of its own, or the contract's again.
-    pub active_key_limit: Edit<u32>,
-}
+pub use create::{NewProject, ProjectMade};
+pub use edit::ProjectEdit;
 
 /// A project with what is told beside it.
 #[derive(Debug)]
@@ -53,19 +32,6 @@ pub struct SeenProject {
     pub active_key_limit: Option<u32>,
     /// How many it has.
     pub active_keys: u64,
-}
-
-/// A project that was made.
-#[derive(Debug)]
-pub struct ProjectMade {
-    /// The project.
-    pub project: SeenProject,
-    /// Its first key, where the contract issues one with the project.
-    pub key: Option<SeenKey>,
-    /// The first key's secret.
-    pub secret: Disclosure,
-    /// Whether it had been made by the same request before.
-    pub is_repeated: bool,
 }
 
 /// A project with all that rules its keys.
@@ -116,124 +82,6 @@ impl Place {
 }
 
 impl Control {
-    /// Makes a project, with a first key where the contract says so.
-    ///
-    /// # Errors
-    /// Where there is no organization that the caller reaches, or the contract does not allow what is asked.
-    pub async fn create_project(
-        &self,
-        asked: &Asked,
-        organization: OrganizationId,
-        wish: &NewProject,
-    ) -> Result<ProjectMade> {
-        asked.require(Permission::ProjectsWrite)?;
-        if wish.plan.is_some() {
-            asked.require(Permission::PlansWrite)?;
-        }
-        self.find_organization(asked, organization).await?;
-        if wish.plan.is_some() {
-            asked.require_everywhere(Permission::PlansWrite)?;
-        }
-        match self.once(asked, self.make_project(asked, organization, wish)).await? {
-            Once::Now(made) => Ok(made),
-            Once::Before(Made::Project { id, key }) => {
-                let place = self.find_project(asked, id).await?;
-                let key = match key {
-                    Some(key) => Some(self.see_key(self.find_key(asked, key).await?.0).await?),
-                    None => None,
-                };
-                let secret = if key.is_some() { Disclosure::Before } else { Disclosure::None };
-                Ok(ProjectMade { project: self.see_project(place).await?, key, secret, is_repeated: true })
-            }
-            Once::Before(other) => another_kind(&other),
-        }
-    }
-
-    async fn make_project(
-        &self,
-        asked: &Asked,
-        organization: OrganizationId,
-        wish: &NewProject,
-    ) -> Result<ProjectMade> {
-        let mut tries = Tries::default();
-        loop {
-            let organization = self.find_organization(asked, organization).await?;
-            let now = self.now();
-            let place = self.plan_project(organization, wish, now)?;
-            let id = place.project.id;
-            let first_key = self.plan_first_key(&place, now)?;
-            let mut expect = place.expectations();
-            expect.pop();
-            let created = ProjectChange::Created { project: Box::new(place.project.clone()) };
-            let mut changes = vec![Change::Project { of: place.project_ref(), what: created }];
-            changes.extend(first_key.iter().map(|(key, _)| Change::Key {
-                of: place.key_ref(key),
-                what: KeyChange::Created { key: Box::new(key.clone()) },
-            }));
-            let made = Some(Made::Project { id, key: first_key.as_ref().map(|(key, _)| key.id) });
-            match self.commit(asked, now, Plan { expect, changes, made }).await? {
-                Committed::Stale(expect) => tries.again(self, expect).await?,
-                Committed::InForce(_) => {
-                    let project = seen(place, u64::from(first_key.is_some()));
-                    let (key, secret) = first_key.unzip();
-                    let key = key.map(|key| SeenKey { key, usage: Default::default(), at: now });
-                    let secret = secret.unwrap_or(Disclosure::None);
-                    return Ok(ProjectMade { project, key, secret, is_repeated: false });
-                }
-            }
-        }
-    }
-
-    /// The project that a wish asks for.
-    fn plan_project(&self, organization: Organization, wish: &NewProject, now: Timestamp) -> Result<Place> {
-        if !organization.state.is_active() {
-            return Err(ControlError::Suspended("organization"));
-        }
-        let mut faults = Faults::default();
-        let name = faults.take("name", keyward_core::text::name(&wish.name, 1, NAME_CHARS_MAX));
-        let api = wish.api.parse::<ApiName>().ok().and_then(|name| self.engine.api(&name));
-        let api = faults.take("api", api.ok_or_else(|| "names no API that has a contract".into()));
-        let plan = api.as_ref().and_then(|api| {
-            let plan = wish.plan.as_ref().unwrap_or(&api.contract.project.default_plan);
-            faults.take("plan", known_plan(api, plan))
-        });
-        let (name, plan, api) = faults.finish_with(name.zip(plan).zip(api).map(|((n, p), a)| (n, p, a)))?;
-        let project = Project {
-            id: ProjectId::random(&*self.entropy),
-            organization: organization.id,
-            api: api.name.clone(),
-            name,
-            environment: wish.environment,
-            plan,
-            active_key_limit: None,
-            state: TenantState::Active,
-            created_at: now,
-            created_revision: Revision::ZERO,
-            revision: Revision::ZERO,
-        };
-        Ok(Place { project, organization, api })
-    }
-
-    /// The key that the contract issues with a project, by the same rules as any other.
-    fn plan_first_key(&self, place: &Place, now: Timestamp) -> Result<Option<(Key, Disclosure)>> {
-        let contract = &place.api.contract;
-        if !contract.project.first_key {
-            return Ok(None);
-        }
-        let name = contract.key.name.required.then(|| place.project.name.clone());
-        let wish = NewKey { name, acknowledge: true, ..NewKey::default() };
-        let minted = self.plan_key(place, &wish, now).map_err(|error| match error {
-            ControlError::Invalid(faults) => {
-                let reasons: Vec<_> =
-                    faults.iter().map(|fault| format!("{} {}", fault.field, fault.message)).collect();
-                let reason = format!("issues a first key, which its own rules refuse: {}", reasons.join("; "));
-                ControlError::invalid("api", reason)
-            }
-            other => other,
-        });
-        minted.map(Some)
-    }
-
     /// A project.
     ///
     /// # Errors
@@ -265,86 +113,6 @@ impl Control {
             seen.push(self.see_project(Place { project, organization: organization.clone(), api }).await?);
         }
         Ok(Listed { items: seen, next })
-    }
-
-    /// Changes a project's name, plan or limit.
-    ///
-    /// # Errors
-    /// Where there is no project that the caller reaches, or a field is not valid.
-    pub async fn edit_project(
-        &self,
-        asked: &Asked,
-        id: ProjectId,
-        edit: &ProjectEdit,
-    ) -> Result<(SeenProject, InForce)> {
-        let sets_plan = edit.plan.is_some() || edit.active_key_limit != Edit::Keep;
-        if edit.name.is_some() || !sets_plan {
-            asked.require(Permission::ProjectsWrite)?;
-        }
-        if sets_plan {
-            asked.require(Permission::PlansWrite)?;
-            self.find_project(asked, id).await?;
-            asked.require_everywhere(Permission::PlansWrite)?;
-        }
-        self.change_project(asked, id, |place| decide_edit(place, edit)).await
-    }
-
-    /// Has a project's keys refused until it is resumed.
-    ///
-    /// # Errors
-    /// Where there is no project that the caller reaches.
-    pub async fn suspend_project(&self, asked: &Asked, id: ProjectId) -> Result<(SeenProject, InForce)> {
-        asked.require(Permission::ProjectsWrite)?;
-        let suspended = ProjectChange::Suspended;
-        self.change_project(asked, id, |place| Ok(only(place.project.state.is_active(), &suspended))).await
-    }
-
-    /// Has a project served again.
-    ///
-    /// # Errors
-    /// Where there is no project that the caller reaches.
-    pub async fn resume_project(&self, asked: &Asked, id: ProjectId) -> Result<(SeenProject, InForce)> {
-        asked.require(Permission::ProjectsWrite)?;
-        let resumed = ProjectChange::Resumed;
-        self.change_project(asked, id, |place| Ok(only(!place.project.state.is_active(), &resumed))).await
-    }
-
-    /// Ends a project, with its keys, for ever.
-    ///
-    /// # Errors
-    /// Where there is no project that the caller reaches.
-    pub async fn delete_project(&self, asked: &Asked, id: ProjectId) -> Result<(SeenProject, InForce)> {
-        asked.require(Permission::ProjectsWrite)?;
-        self.change_project(asked, id, |_| Ok(vec![ProjectChange::Deleted])).await
-    }
-
-    async fn change_project(
-        &self,
-        asked: &Asked,
-        id: ProjectId,
-        decide: impl Fn(&Place) -> Result<Vec<ProjectChange>>,
-    ) -> Result<(SeenProject, InForce)> {
-        let mut tries = Tries::default();
-        loop {
-            let mut place = self.find_project(asked, id).await?;
-            let now = self.now();
-            let decided = decide(&place)?;
-            let expect = place.expectations();
-            let of = place.project_ref();
-            let changes =
-                decided.iter().map(|what| Change::Project { of: of.clone(), what: what.clone() }).collect();
-            match self.commit(asked, now, Plan { expect, changes, made: None }).await? {
-                Committed::Stale(expect) => tries.again(self, expect).await?,
-                Committed::InForce(in_force) => {
-                    for what in &decided {
-                        let revision = place.project.revision.next();
-                        place.project.apply(what, now, revision);
-                    }
-                    let seen = self.see_project(place).await.map_err(ControlError::after_commit)?;
-                    return Ok((seen, in_force));
-                }
-            }
-        }
     }
 
     /// A project that the caller reaches, with all that rules its keys.
@@ -396,35 +164,6 @@ fn seen(place: Place, active_keys: u64) -> SeenProject {
         active_keys,
         project: place.project,
     }
-}
-
-/// One change where it is needed; where it was made before, none.
-fn only(is_needed: bool, change: &ProjectChange) -> Vec<ProjectChange> {
-    is_needed.then(|| change.clone()).into_iter().collect()
-}
-
-fn decide_edit(place: &Place, edit: &ProjectEdit) -> Result<Vec<ProjectChange>> {
-    let project = &place.project;
-    let mut changes = Vec::new();
-    if let Some(name) = &edit.name {
-        let name = tenant_name(name)?;
-        changes.extend((name != project.name).then_some(ProjectChange::Renamed { name }));
-    }
-    if let Some(plan) = &edit.plan {
-        let plan = known_plan(&place.api, plan).map_err(|message| ControlError::invalid("plan", message))?;
-        changes.extend((plan != project.plan).then_some(ProjectChange::PlanSet { plan }));
-    }
-    let limit = match edit.active_key_limit {
-        Edit::Set(0) => {
-            let message = "must be at least 1; to stop all keys of the project, suspend it";
-            return Err(ControlError::invalid("active_key_limit", message));
-        }
-        Edit::Keep => project.active_key_limit,
-        Edit::Clear => None,
-        Edit::Set(limit) => Some(limit),
-    };
-    changes.extend((limit != project.active_key_limit).then_some(ProjectChange::ActiveKeyLimitSet { limit }));
-    Ok(changes)
 }
 
 fn known_plan(api: &ApiInForce, plan: &str) -> std::result::Result<String, String> {

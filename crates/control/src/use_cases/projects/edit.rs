@@ -1,0 +1,135 @@
+//! Changing a project: its name, the operator's side of it (plan and limit), suspending, resuming and ending
+//! it.
+
+use keyward_core::change::{Change, ProjectChange};
+use keyward_core::id::ProjectId;
+use keyward_core::permission::Permission;
+use keyward_verify::InForce;
+
+use super::{Place, SeenProject, known_plan};
+use crate::use_cases::commit::{Committed, Edit, Plan, Tries};
+use crate::use_cases::error::{ControlError, Result};
+use crate::use_cases::organizations::tenant_name;
+use crate::use_cases::{Asked, Control};
+
+/// What is to be different about a project.
+#[derive(Debug, Clone, Default)]
+pub struct ProjectEdit {
+    /// Another name.
+    pub name: Option<String>,
+    /// Another plan.
+    pub plan: Option<String>,
+    /// A limit of active keys of its own, or the contract's again.
+    pub active_key_limit: Edit<u32>,
+}
+
+impl Control {
+    /// Changes a project's name, plan or limit.
+    ///
+    /// # Errors
+    /// Where there is no project that the caller reaches, or a field is not valid.
+    pub async fn edit_project(
+        &self,
+        asked: &Asked,
+        id: ProjectId,
+        edit: &ProjectEdit,
+    ) -> Result<(SeenProject, InForce)> {
+        let sets_plan = edit.plan.is_some() || edit.active_key_limit != Edit::Keep;
+        if edit.name.is_some() || !sets_plan {
+            asked.require(Permission::ProjectsWrite)?;
+        }
+        if sets_plan {
+            asked.require(Permission::PlansWrite)?;
+            self.find_project(asked, id).await?;
+            asked.require_everywhere(Permission::PlansWrite)?;
+        }
+        self.change_project(asked, id, |place| decide_edit(place, edit)).await
+    }
+
+    /// Has a project's keys refused until it is resumed.
+    ///
+    /// # Errors
+    /// Where there is no project that the caller reaches.
+    pub async fn suspend_project(&self, asked: &Asked, id: ProjectId) -> Result<(SeenProject, InForce)> {
+        asked.require(Permission::ProjectsWrite)?;
+        let suspended = ProjectChange::Suspended;
+        self.change_project(asked, id, |place| Ok(only(place.project.state.is_active(), &suspended))).await
+    }
+
+    /// Has a project served again.
+    ///
+    /// # Errors
+    /// Where there is no project that the caller reaches.
+    pub async fn resume_project(&self, asked: &Asked, id: ProjectId) -> Result<(SeenProject, InForce)> {
+        asked.require(Permission::ProjectsWrite)?;
+        let resumed = ProjectChange::Resumed;
+        self.change_project(asked, id, |place| Ok(only(!place.project.state.is_active(), &resumed))).await
+    }
+
+    /// Ends a project, with its keys, for ever.
+    ///
+    /// # Errors
+    /// Where there is no project that the caller reaches.
+    pub async fn delete_project(&self, asked: &Asked, id: ProjectId) -> Result<(SeenProject, InForce)> {
+        asked.require(Permission::ProjectsWrite)?;
+        self.change_project(asked, id, |_| Ok(vec![ProjectChange::Deleted])).await
+    }
+
+    async fn change_project(
+        &self,
+        asked: &Asked,
+        id: ProjectId,
+        decide: impl Fn(&Place) -> Result<Vec<ProjectChange>>,
+    ) -> Result<(SeenProject, InForce)> {
+        let mut tries = Tries::default();
+        loop {
+            let mut place = self.find_project(asked, id).await?;
+            let now = self.now();
+            let decided = decide(&place)?;
+            let expect = place.expectations();
+            let of = place.project_ref();
+            let changes =
+                decided.iter().map(|what| Change::Project { of: of.clone(), what: what.clone() }).collect();
+            match self.commit(asked, now, Plan { expect, changes, made: None }).await? {
+                Committed::Stale(expect) => tries.again(self, expect).await?,
+                Committed::InForce(in_force) => {
+                    for what in &decided {
+                        let revision = place.project.revision.next();
+                        place.project.apply(what, now, revision);
+                    }
+                    let seen = self.see_project(place).await.map_err(ControlError::after_commit)?;
+                    return Ok((seen, in_force));
+                }
+            }
+        }
+    }
+}
+
+/// One change where it is needed; where it was made before, none.
+fn only(is_needed: bool, change: &ProjectChange) -> Vec<ProjectChange> {
+    is_needed.then(|| change.clone()).into_iter().collect()
+}
+
+fn decide_edit(place: &Place, edit: &ProjectEdit) -> Result<Vec<ProjectChange>> {
+    let project = &place.project;
+    let mut changes = Vec::new();
+    if let Some(name) = &edit.name {
+        let name = tenant_name(name)?;
+        changes.extend((name != project.name).then_some(ProjectChange::Renamed { name }));
+    }
+    if let Some(plan) = &edit.plan {
+        let plan = known_plan(&place.api, plan).map_err(|message| ControlError::invalid("plan", message))?;
+        changes.extend((plan != project.plan).then_some(ProjectChange::PlanSet { plan }));
+    }
+    let limit = match edit.active_key_limit {
+        Edit::Set(0) => {
+            let message = "must be at least 1; to stop all keys of the project, suspend it";
+            return Err(ControlError::invalid("active_key_limit", message));
+        }
+        Edit::Keep => project.active_key_limit,
+        Edit::Clear => None,
+        Edit::Set(limit) => Some(limit),
+    };
+    changes.extend((limit != project.active_key_limit).then_some(ProjectChange::ActiveKeyLimitSet { limit }));
+    Ok(changes)
+}

@@ -1,0 +1,12 @@
+//! The control plane on a real store and engine, asked through its router as a client would: short stories,
+//! named after the rows of conformance.md and trust.md that they show.
+
+mod idempotency;
+mod input;
+mod keys;
+mod limits;
+mod management_keys;
+mod openapi;
+mod outcomes;
+mod support;
+mod tenancy;

@@ -1,0 +1,126 @@
+//! A store that fails when told to, over a real one.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use keyward_core::change::{Entry, Expect, Idempotency, Proposal, Revision};
+use keyward_core::clock::Timestamp;
+use keyward_core::id::{ApiName, KeyId, ManagementKeyId, OrganizationId, ProjectId, StoreId};
+use keyward_core::key::Key;
+use keyward_core::log::SignedHead;
+use keyward_core::secret::{Digest, PepperVersion};
+use keyward_core::store::{
+    Canary, ChangeFilter, EventFilter, EventPosition, KeyFilter, KeyInContext, LogVerdict, Page, Read, Result,
+    Store, StoreError,
+};
+use keyward_core::tenancy::{Api, ManagementKey, Organization, Project};
+use keyward_core::usage::{Event, KeyUsage, UsageBatch, UsageRow};
+
+/// How the store fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// The commit is made and its outcome lost.
+    LostAnswer,
+    /// The commit is not made and its outcome lost.
+    LostCommit,
+    /// No room.
+    Full,
+    /// Not now.
+    Unavailable,
+    /// Somebody else is always faster.
+    AlwaysConflicting,
+    /// The log cannot be read, so that nothing can be put in force.
+    UnreadableLog,
+}
+
+/// A store that fails when told to.
+pub struct FaultyStore {
+    over: Arc<dyn Store>,
+    fault: Mutex<Option<Fault>>,
+}
+
+impl FaultyStore {
+    pub fn over(over: Arc<dyn Store>) -> Self {
+        FaultyStore { over, fault: Mutex::default() }
+    }
+
+    /// Fails like this from now on, or no more.
+    pub fn fail(&self, fault: impl Into<Option<Fault>>) {
+        *self.fault.lock().unwrap() = fault.into();
+    }
+
+    fn fault(&self) -> Option<Fault> {
+        *self.fault.lock().unwrap()
+    }
+}
+
+macro_rules! pass_on {
+    ($($name:ident($($argument:ident: $type:ty),*) -> $answer:ty;)*) => {
+        #[async_trait]
+        impl Store for FaultyStore {
+            fn id(&self) -> StoreId {
+                self.over.id()
+            }
+
+            async fn commit(&self, proposal: Proposal) -> Result<Vec<Entry>> {
+                let reason = "as the test wants it".to_owned();
+                match self.fault() {
+                    Some(Fault::LostCommit) => Err(StoreError::Unknown(reason)),
+                    Some(Fault::LostAnswer) => {
+                        self.over.commit(proposal).await?;
+                        Err(StoreError::Unknown(reason))
+                    }
+                    Some(Fault::Full) => Err(StoreError::Full(reason)),
+                    Some(Fault::Unavailable) => Err(StoreError::Unavailable(reason)),
+                    Some(Fault::AlwaysConflicting) => {
+                        let expect = Expect::Organization(OrganizationId::from_u128(1), Revision::ZERO);
+                        Err(StoreError::Conflict(expect))
+                    }
+                    Some(Fault::UnreadableLog) | None => self.over.commit(proposal).await,
+                }
+            }
+
+            async fn changes_since(&self, after: Revision, limit: u32) -> Result<Vec<Entry>> {
+                match self.fault() {
+                    Some(Fault::UnreadableLog) => Err(StoreError::Unavailable("as the test wants it".into())),
+                    _ => self.over.changes_since(after, limit).await,
+                }
+            }
+
+            $(async fn $name(&self, $($argument: $type),*) -> $answer {
+                self.over.$name($($argument),*).await
+            })*
+        }
+    };
+}
+
+pass_on! {
+    head() -> Result<(Revision, [u8; 32])>;
+    changes(filter: &ChangeFilter, page: Page) -> Result<Vec<Entry>>;
+    key_by_digest(digest: &Digest) -> Result<Read<Option<KeyInContext>>>;
+    add_digest(key: KeyId, digest: &Digest, pepper: PepperVersion) -> Result<()>;
+    key(id: KeyId) -> Result<Option<Key>>;
+    keys(project: ProjectId, filter: &KeyFilter, page: Page) -> Result<Vec<Key>>;
+    key_usage(keys: &[KeyId]) -> Result<Vec<KeyUsage>>;
+    organization(id: OrganizationId) -> Result<Option<Organization>>;
+    organizations(page: Page) -> Result<Vec<Organization>>;
+    project(id: ProjectId) -> Result<Option<Project>>;
+    projects(organization: OrganizationId, page: Page) -> Result<Vec<Project>>;
+    api(name: &ApiName) -> Result<Option<Api>>;
+    apis() -> Result<Read<Vec<Api>>>;
+    management_key(id: ManagementKeyId) -> Result<Option<ManagementKey>>;
+    management_keys(page: Page) -> Result<Vec<ManagementKey>>;
+    management_key_by_digest(digest: &Digest) -> Result<Read<Option<ManagementKey>>>;
+    idempotency(caller: &str, key: &str) -> Result<Option<Idempotency>>;
+    record_usage(batch: &UsageBatch) -> Result<()>;
+    usage(project: ProjectId, from: Timestamp, to: Timestamp) -> Result<Vec<UsageRow>>;
+    events(project: ProjectId, filter: &EventFilter, before: Option<EventPosition>, limit: u32)
+        -> Result<Vec<(EventPosition, Event)>>;
+    verify_log(heads: &[SignedHead]) -> Result<LogVerdict>;
+    backup(to: &Path) -> Result<Revision>;
+    canaries() -> Result<Vec<Canary>>;
+    add_canary(version: PepperVersion, canary: &[u8]) -> Result<()>;
+    retire_pepper(version: PepperVersion) -> Result<()>;
+    is_writable() -> bool;
+}
