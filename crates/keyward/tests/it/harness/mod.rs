@@ -1,10 +1,19 @@
 //! What every story starts with: [`Keyward`] (the real binary on free ports in a temporary folder),
 //! [`Upstream`] (an API behind the gateway that remembers what reached it), and [`raw`] (bytes on a socket).
+//! [`Request`] is a request that can be repeated, [`Sdk`] a vendor's published client, [`Terms`] a contract as
+//! its text says it; `curl` runs documented curl lines.
 
+pub mod contract;
+mod curl;
 pub mod raw;
+mod request;
+mod sdk;
 mod server;
 mod upstream;
 
+pub use contract::{Place, Terms};
+pub use request::{Refused, Request};
+pub use sdk::Sdk;
 pub use server::{Key, Keyward, Reply, Started};
 pub use upstream::{Scripted, Seen, Upstream};
 
