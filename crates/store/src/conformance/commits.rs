@@ -105,7 +105,7 @@ pub async fn a_change_of_something_unknown_is_a_conflict(fixture: &dyn Fixture) 
     // A key of a project that is not there: refused, and with it what stands before it in the proposal.
     let sibling = world.new_key(&project);
     let outcome = world.propose(vec![created_key(&project, &sibling), created_key(&absent, &orphan)]).await;
-    assert_eq!(conflict(outcome), Expect::Key(orphan.id, Revision::ZERO));
+    assert_eq!(conflict(outcome), Expect::Project(absent.id, Revision::ZERO));
     assert_eq!(world.store.key(sibling.id).await.unwrap(), None);
 }
 

@@ -1,17 +1,15 @@
-//! What each change does to the rows. What it does to a record is core's business (`Key::apply` and its
-//! like); here is only which records it touches.
+//! Which records a change touches. What it does to a record is core's business (`Key::apply` and its like).
 
 use keyward_core::change::{
     Change, Expect, KeyChange, ManagementKeyChange, OrganizationChange, ProjectChange, Revision,
 };
 use keyward_core::clock::Timestamp;
-use keyward_core::id::{ManagementKeyId, OrganizationId, ProjectId};
+use keyward_core::id::{KeyId, ManagementKeyId, OrganizationId, ProjectId};
 use keyward_core::key::Key;
 use keyward_core::store::StoreError;
 use keyward_core::tenancy::{Api, ManagementKey, Organization, Project};
 
-use super::error::Cause;
-use super::records::{Records, Refusal};
+use super::records::{DigestKind, Records, Refusal};
 
 /// Makes one change, under its revision. Records that it makes get the revision as their own, in the change
 /// too: the log then tells followers the same as the rows.
@@ -21,44 +19,27 @@ pub(super) async fn apply(
     at: Timestamp,
     revision: Revision,
 ) -> Result<(), Refusal> {
-    let in_the_way = in_the_way(change);
-    let done = match change {
+    match change {
         Change::Api { api } => api_applied(records, api, revision).await,
         Change::Organization { id, what } => organization(records, *id, what, at, revision).await,
         Change::Project { of, what } => project(records, of.id, what, at, revision).await,
         Change::Key { of, what } => key(records, of.id, what, at, revision).await,
         Change::ManagementKey { id, what } => management_key(records, *id, what, at, revision).await,
         Change::Store { .. } => Ok(()),
-    };
-    match done {
-        // An id or digest that is taken, or a parent that is not there: the caller saw another state.
-        Err(Refusal::Database(error)) => match (Cause::of(&error), in_the_way) {
-            (Cause::Rule | Cause::MissingReference, Some(expect)) => Err(StoreError::Conflict(expect).into()),
-            _ => Err(Refusal::Database(error)),
-        },
-        done => done,
     }
 }
 
-/// What a change that makes a record takes for granted: that there is none of this id yet, and its parent.
-fn in_the_way(change: &Change) -> Option<Expect> {
-    match change {
-        Change::Api { .. } | Change::Store { .. } => None,
-        Change::Organization { id, .. } => Some(Expect::Organization(*id, Revision::ZERO)),
-        Change::Project { of, .. } => Some(Expect::Project(of.id, Revision::ZERO)),
-        Change::Key { of, what: KeyChange::Rotated { new, .. } } if new.id != of.id => {
-            Some(Expect::Key(new.id, Revision::ZERO))
-        }
-        Change::Key { of, .. } => Some(Expect::Key(of.id, Revision::ZERO)),
-        Change::ManagementKey { id, .. } => Some(Expect::ManagementKey(*id, Revision::ZERO)),
-    }
+/// Whoever proposed this saw another state: something is there already, or is not there.
+fn conflict<T>(expect: Expect) -> Result<T, Refusal> {
+    Err(StoreError::Conflict(expect).into())
 }
 
 async fn api_applied(records: &mut Records<'_>, api: &mut Api, revision: Revision) -> Result<(), Refusal> {
     let before: Option<Api> = records.load(&api.name).await?;
     api.created_revision = before.map_or(revision, |before| before.created_revision);
     api.revision = revision;
-    records.put_api(api).await
+    records.put(api.clone());
+    Ok(())
 }
 
 async fn organization(
@@ -68,14 +49,21 @@ async fn organization(
     at: Timestamp,
     revision: Revision,
 ) -> Result<(), Refusal> {
-    if let OrganizationChange::Created { organization } = what {
-        (organization.created_revision, organization.revision) = (revision, revision);
-        return records.insert_organization(organization).await;
-    }
     let found: Option<Organization> = records.load(&id).await?;
-    let mut organization = found.ok_or(StoreError::Conflict(Expect::Organization(id, Revision::ZERO)))?;
-    organization.apply(what, at, revision);
-    records.update_organization(&organization).await
+    match (found, &mut *what) {
+        (None, OrganizationChange::Created { organization }) => {
+            (organization.created_revision, organization.revision) = (revision, revision);
+            records.put(Organization::clone(organization));
+        }
+        (Some(_), OrganizationChange::Created { .. }) | (None, _) => {
+            return conflict(Expect::Organization(id, Revision::ZERO));
+        }
+        (Some(mut organization), what) => {
+            organization.apply(what, at, revision);
+            records.put(organization);
+        }
+    }
+    Ok(())
 }
 
 async fn project(
@@ -85,35 +73,61 @@ async fn project(
     at: Timestamp,
     revision: Revision,
 ) -> Result<(), Refusal> {
-    if let ProjectChange::Created { project } = what {
-        (project.created_revision, project.revision) = (revision, revision);
-        return records.insert_project(project).await;
-    }
     let found: Option<Project> = records.load(&id).await?;
-    let mut project = found.ok_or(StoreError::Conflict(Expect::Project(id, Revision::ZERO)))?;
-    project.apply(what, at, revision);
-    records.update_project(&project).await
+    match (found, &mut *what) {
+        (None, ProjectChange::Created { project }) => {
+            let owner = project.organization;
+            if records.load::<Organization>(&owner).await?.is_none() {
+                return conflict(Expect::Organization(owner, Revision::ZERO));
+            }
+            (project.created_revision, project.revision) = (revision, revision);
+            records.put(Project::clone(project));
+        }
+        (Some(_), ProjectChange::Created { .. }) | (None, _) => {
+            return conflict(Expect::Project(id, Revision::ZERO));
+        }
+        (Some(mut project), what) => {
+            project.apply(what, at, revision);
+            records.put(project);
+        }
+    }
+    Ok(())
 }
 
 async fn key(
     records: &mut Records<'_>,
-    id: keyward_core::id::KeyId,
+    id: KeyId,
     what: &mut KeyChange,
     at: Timestamp,
     revision: Revision,
 ) -> Result<(), Refusal> {
     if let KeyChange::Created { key } = what {
-        (key.created_revision, key.revision) = (revision, revision);
-        return records.insert_key(key).await;
+        return new_key(records, key, revision).await;
     }
-    let found: Option<Key> = records.load(&id).await?;
-    let mut key = found.ok_or(StoreError::Conflict(Expect::Key(id, Revision::ZERO)))?;
+    let Some(mut key) = records.load::<Key>(&id).await? else {
+        return conflict(Expect::Key(id, Revision::ZERO));
+    };
     if let KeyChange::Rotated { new, .. } = what {
-        (new.created_revision, new.revision) = (revision, revision);
-        records.insert_key(new).await?;
+        new_key(records, new, revision).await?;
     }
     key.apply(what, at, revision);
-    records.update_key(&key).await
+    records.put(key);
+    Ok(())
+}
+
+async fn new_key(records: &mut Records<'_>, key: &mut Key, revision: Revision) -> Result<(), Refusal> {
+    let taken = records.load::<Key>(&key.id).await?.is_some()
+        || records.holder(DigestKind::Key, &key.digest).await?.is_some();
+    if taken {
+        return conflict(Expect::Key(key.id, Revision::ZERO));
+    }
+    if records.load::<Project>(&key.project).await?.is_none() {
+        return conflict(Expect::Project(key.project, Revision::ZERO));
+    }
+    (key.created_revision, key.revision) = (revision, revision);
+    records.digests.put(key.digest, key.id.to_string());
+    records.put(key.clone());
+    Ok(())
 }
 
 async fn management_key(
@@ -124,15 +138,31 @@ async fn management_key(
     revision: Revision,
 ) -> Result<(), Refusal> {
     if let ManagementKeyChange::Created { key } = what {
-        (key.created_revision, key.revision) = (revision, revision);
-        return records.insert_management_key(key).await;
+        return new_management_key(records, key, revision).await;
     }
-    let found: Option<ManagementKey> = records.load(&id).await?;
-    let mut key = found.ok_or(StoreError::Conflict(Expect::ManagementKey(id, Revision::ZERO)))?;
+    let Some(mut key) = records.load::<ManagementKey>(&id).await? else {
+        return conflict(Expect::ManagementKey(id, Revision::ZERO));
+    };
     if let ManagementKeyChange::Rotated { new } = what {
-        (new.created_revision, new.revision) = (revision, revision);
-        records.insert_management_key(new).await?;
+        new_management_key(records, new, revision).await?;
     }
     key.apply(what, at, revision);
-    records.update_management_key(&key).await
+    records.put(key);
+    Ok(())
+}
+
+async fn new_management_key(
+    records: &mut Records<'_>,
+    key: &mut ManagementKey,
+    revision: Revision,
+) -> Result<(), Refusal> {
+    let taken = records.load::<ManagementKey>(&key.id).await?.is_some()
+        || records.holder(DigestKind::ManagementKey, &key.digest).await?.is_some();
+    if taken {
+        return conflict(Expect::ManagementKey(key.id, Revision::ZERO));
+    }
+    (key.created_revision, key.revision) = (revision, revision);
+    records.management_digests.put(key.digest, key.id.to_string());
+    records.put(key.clone());
+    Ok(())
 }

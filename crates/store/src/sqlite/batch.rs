@@ -1,13 +1,17 @@
 //! One transaction of the writer: proposals made one after the other, each whole or not at all, on one chain.
+//!
+//! A proposal is checked and made in memory; what the accepted ones leave is written at the end, so a
+//! refused one needs no undoing in the database.
 
-use keyward_core::change::{Entry, EntryBody, Idempotency, Proposal, Revision};
+use keyward_core::change::{Entry, EntryBody, Proposal, Revision};
 use keyward_core::log::LogKeys;
 use keyward_core::store::StoreError;
 use sqlx::{Executor, QueryBuilder, Row as _};
 
+use super::bulk::runs;
 use super::journal::JournalLine;
 use super::records::{Records, Refusal};
-use super::{Connection, Db, apply, expect};
+use super::{Connection, Db, apply, expect, foresee, rows};
 
 /// Where the log stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,9 +19,6 @@ pub(super) struct HeadOfLog {
     pub(super) revision: Revision,
     pub(super) hash: [u8; 32],
 }
-
-/// Rows of the log that one statement inserts at most.
-const LOG_ROWS: usize = 32;
 
 /// A row of the log that waits to be inserted.
 struct LogRow {
@@ -66,62 +67,41 @@ impl<'a> Batch<'a> {
         &self.journal
     }
 
+    /// Reads together what these proposals will need.
+    pub(super) async fn foresee(&mut self, proposals: &[&Proposal]) -> Result<(), Refusal> {
+        foresee::read(&mut self.records, proposals).await
+    }
+
     /// Makes a proposal's changes, or none of them.
     pub(super) async fn propose(&mut self, proposal: Proposal) -> Result<Vec<Entry>, Refusal> {
-        if let Some(used) = self.used_before(&proposal).await? {
-            return Err(StoreError::Replayed(Box::new(used)).into());
-        }
-        for expected in &proposal.expect {
-            if !expect::holds(&mut self.records, expected, proposal.at).await? {
-                return Err(StoreError::Conflict(expected.clone()).into());
-            }
-        }
         let (head, rows, restrictive) = (self.head, self.rows.len(), self.journal.len());
-        self.execute("SAVEPOINT proposal").await?;
         let made = self.make(proposal).await;
         match &made {
-            Ok(_) => {}
-            Err(Refusal::Proposal(_)) => {
-                self.execute("ROLLBACK TO proposal").await?;
-                self.records.forget();
+            Ok(_) => self.records.accept(),
+            Err(_) => {
+                self.records.refuse();
                 self.rows.truncate(rows);
                 self.journal.truncate(restrictive);
                 self.head = head;
             }
-            Err(Refusal::Database(_)) => return made,
         }
-        self.execute("RELEASE proposal").await?;
         made
     }
 
-    async fn execute(&mut self, sql: &'static str) -> Result<(), Refusal> {
-        self.records.connection.execute(sql).await?;
-        Ok(())
-    }
-
-    async fn used_before(&mut self, proposal: &Proposal) -> Result<Option<Idempotency>, Refusal> {
-        match &proposal.idempotency {
-            None => Ok(None),
-            Some(asked) => find_idempotency(self.records.connection, &asked.caller, &asked.key)
-                .await
-                .map_err(Refusal::Database),
-        }
-    }
-
     async fn make(&mut self, proposal: Proposal) -> Result<Vec<Entry>, Refusal> {
-        let Proposal { actor, origin, at, changes, idempotency, .. } = proposal;
-        if let Some(record) = idempotency {
-            sqlx::query(
-                "INSERT INTO idempotency (caller, request_key, fingerprint, answer, at)
-                 VALUES ($1, $2, $3, $4, $5)",
-            )
-            .bind(record.caller)
-            .bind(record.key)
-            .bind(record.fingerprint.to_vec())
-            .bind(record.answer)
-            .bind(at.as_millis())
-            .execute(&mut *self.records.connection)
-            .await?;
+        let Proposal { actor, origin, at, expect, changes, idempotency } = proposal;
+        if let Some(request) = idempotency {
+            let used = self.records.request(&request.caller, &request.key).await?;
+            if let Some(used) = used {
+                return Err(StoreError::Replayed(Box::new(used)).into());
+            }
+            let place = (request.caller.clone(), request.key.clone());
+            self.records.requests.put(place, (request, at));
+        }
+        for expected in expect {
+            if !expect::holds(&mut self.records, &expected, at).await? {
+                return Err(StoreError::Conflict(expected).into());
+            }
         }
         let mut entries = Vec::with_capacity(changes.len());
         for mut change in changes {
@@ -156,24 +136,23 @@ impl<'a> Batch<'a> {
         Ok(Entry { revision, body, hash })
     }
 
-    /// Writes the log's new rows and its head: all that is left is the COMMIT.
-    pub(super) async fn finish(&mut self) -> sqlx::Result<()> {
+    /// Writes records, the log's new rows and its head: all that is left is the COMMIT.
+    pub(super) async fn finish(&mut self) -> Result<(), Refusal> {
+        rows::write(&mut self.records).await?;
         let connection = &mut *self.records.connection;
-        let mut rows = std::mem::take(&mut self.rows).into_iter().peekable();
-        while rows.peek().is_some() {
-            let some = rows.by_ref().take(LOG_ROWS);
+        for run in runs(&self.rows) {
             let mut insert: QueryBuilder<Db> = QueryBuilder::new(
                 "INSERT INTO log (revision, at, name, organization, project, key_id, body, hash) ",
             );
-            insert.push_values(some, |mut columns, row| {
+            insert.push_values(run, |mut columns, row| {
                 columns
                     .push_bind(row.revision.0)
                     .push_bind(row.at)
                     .push_bind(row.name)
-                    .push_bind(row.organization)
-                    .push_bind(row.project)
-                    .push_bind(row.key)
-                    .push_bind(row.body)
+                    .push_bind(row.organization.clone())
+                    .push_bind(row.project.clone())
+                    .push_bind(row.key.clone())
+                    .push_bind(row.body.clone())
                     .push_bind(row.hash.to_vec());
             });
             insert.build().execute(&mut *connection).await?;
@@ -204,22 +183,4 @@ pub(super) async fn read_head(connection: &mut Connection) -> sqlx::Result<HeadO
     let hash: &[u8] = row.try_get("head_hash")?;
     let hash = hash.try_into().map_err(|_| sqlx::Error::Decode("the head's hash is not 32 bytes".into()))?;
     Ok(HeadOfLog { revision: Revision(row.try_get("head_revision")?), hash })
-}
-
-/// The answer kept for a request with this key of this caller.
-pub(super) async fn find_idempotency(
-    connection: &mut Connection,
-    caller: &str,
-    key: &str,
-) -> sqlx::Result<Option<Idempotency>> {
-    let row = sqlx::query("SELECT fingerprint, answer FROM idempotency WHERE caller = $1 AND request_key = $2")
-        .bind(caller)
-        .bind(key)
-        .fetch_optional(connection)
-        .await?;
-    let Some(row) = row else { return Ok(None) };
-    let fingerprint: &[u8] = row.try_get("fingerprint")?;
-    let fingerprint =
-        fingerprint.try_into().map_err(|_| sqlx::Error::Decode("a fingerprint is not 32 bytes".into()))?;
-    Ok(Some(Idempotency { caller: caller.into(), key: key.into(), fingerprint, answer: row.try_get("answer")? }))
 }

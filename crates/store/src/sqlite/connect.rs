@@ -35,6 +35,7 @@ pub(super) async fn writer(database: &Path) -> sqlx::Result<Connection> {
         .pragma("wal_autocheckpoint", "0")
         .pragma("journal_size_limit", "67108864")
         .pragma("cache_size", "-65536")
+        .statement_cache_capacity(256)
         .connect()
         .await
 }

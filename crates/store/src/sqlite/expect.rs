@@ -2,7 +2,6 @@
 
 use keyward_core::change::{Expect, Revision};
 use keyward_core::clock::Timestamp;
-use keyward_core::id::ProjectId;
 use keyward_core::key::Key;
 use keyward_core::tenancy::{Api, ManagementKey, Organization, Project};
 
@@ -18,7 +17,7 @@ pub(super) async fn holds(records: &mut Records<'_>, expect: &Expect, at: Timest
         Expect::Key(id, revision) => stands_at::<Key>(records, id, *revision).await,
         Expect::ManagementKey(id, revision) => stands_at::<ManagementKey>(records, id, *revision).await,
         Expect::LiveKeysBelow { project, limit } => {
-            Ok(live_keys(records, *project, at).await? < i64::from(*limit))
+            Ok(records.live_keys(*project, at).await? < i64::from(*limit))
         }
     }
 }
@@ -42,18 +41,4 @@ revised!(Api Organization Project Key ManagementKey);
 
 async fn stands_at<R: Revised>(records: &mut Records<'_>, id: &R::Id, revision: Revision) -> Result<bool, Refusal> {
     Ok(records.load::<R>(id).await?.is_some_and(|found| found.revision() == revision))
-}
-
-/// How many keys of a project open at `at`, its own state aside: those that stand active or retiring.
-async fn live_keys(records: &mut Records<'_>, project: ProjectId, at: Timestamp) -> Result<i64, Refusal> {
-    let count = sqlx::query_scalar(
-        "SELECT COUNT(*) FROM keys
-         WHERE project = $1 AND state <> 'revoked' AND state <> 'disabled'
-             AND (ends_at IS NULL OR ends_at > $2) AND (expires_at IS NULL OR expires_at > $2)",
-    )
-    .bind(project.to_string())
-    .bind(at.as_millis())
-    .fetch_one(&mut *records.connection)
-    .await?;
-    Ok(count)
 }

@@ -1,7 +1,7 @@
 //! The embedded store: SQLite in one folder, one writer, a few readers.
 //!
-//! [`open`] checks and opens, [`writer`] and [`batch`] write (group commit), [`records`], [`apply`] and
-//! [`expect`] say what a change does to rows, [`read`], [`log`], [`usage`] and [`events`] read, [`verify`]
+//! [`open`] checks and opens; [`writer`] and [`batch`] write (group commit), [`expect`] and [`apply`] on
+//! [`records`] in memory, which [`foresee`] reads and [`rows`] writes back; [`read`], [`log`], [`usage`] and [`events`] read, [`verify`]
 //! checks the log, [`journal`] and [`heads`] are the two files beside the database, [`backup`], [`mod@restore`]
 //! and [`switch`] copy and put back. Query texts keep to what PostgreSQL also reads; the types named below
 //! are all that ties them to SQLite.
@@ -9,10 +9,12 @@
 mod apply;
 mod backup;
 mod batch;
+mod bulk;
 mod connect;
 mod error;
 mod events;
 mod expect;
+mod foresee;
 mod heads;
 mod health;
 mod journal;
@@ -25,6 +27,7 @@ mod record;
 mod records;
 mod replay;
 mod restore;
+mod rows;
 mod switch;
 mod usage;
 mod verify;

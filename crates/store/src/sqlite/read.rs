@@ -9,7 +9,6 @@ use keyward_core::store::{KeyFilter, KeyInContext, Page, Read, Result, StoreErro
 use keyward_core::tenancy::{Api, ManagementKey, Organization, Project};
 use sqlx::{QueryBuilder, Row as _};
 
-use super::batch::find_idempotency;
 use super::error::read_failure;
 use super::record::{self, DIGEST_KIND, Record};
 use super::{Connection, Db, Row};
@@ -224,7 +223,15 @@ fn within<R: Record>(records: Vec<R>, fits: impl Fn(&R) -> bool) -> Result<Vec<R
 
 /// What was answered to a request with this `Idempotency-Key` of this caller.
 pub(super) async fn idempotency(connection: &mut Connection, caller: &str, key: &str) -> Result<Option<Idempotency>> {
-    find_idempotency(connection, caller, key).await.map_err(read_failure)
+    let row = sqlx::query(
+        "SELECT caller, request_key, fingerprint, answer FROM idempotency WHERE caller = $1 AND request_key = $2",
+    )
+    .bind(caller)
+    .bind(key)
+    .fetch_optional(connection)
+    .await
+    .map_err(read_failure)?;
+    row.map(|row| record::idempotency_of(&row).map_err(read_failure)).transpose()
 }
 
 fn before(page: Page) -> i64 {

@@ -3,10 +3,11 @@
 
 use std::fmt::Display;
 
+use keyward_core::change::Idempotency;
 use keyward_core::key::{Key, KeyState};
 use keyward_core::log::LogKeys;
 use keyward_core::store::{Result, StoreError};
-use keyward_core::tenancy::{Api, ManagementKey, Organization, Project, TenantState};
+use keyward_core::tenancy::{Api, ManagementKey, Organization, Project};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sqlx::Row as _;
@@ -15,11 +16,13 @@ use super::Row;
 use super::error::read_failure;
 
 /// A record that the state is made of.
-pub(super) trait Record: Serialize + DeserializeOwned + Clone {
+pub(super) trait Record: Serialize + DeserializeOwned + Clone + Send + Sync {
     /// What seals call it.
     const KIND: &'static str;
     /// Reads `record` and `seal` of the one whose id is `$1`.
     const SELECT: &'static str;
+    /// Reads `id`, `record` and `seal` of those whose ids follow in a list, up to its closing bracket.
+    const SELECT_AMONG: &'static str;
 
     /// Its id as its row gives it.
     fn id_text(&self) -> String;
@@ -29,7 +32,12 @@ macro_rules! records {
     ($($name:ident, $id:ident, $kind:literal, $table:literal;)*) => {$(
         impl Record for $name {
             const KIND: &'static str = $kind;
-            const SELECT: &'static str = concat!("SELECT record, seal FROM ", $table, " WHERE ", stringify!($id), " = $1");
+            const SELECT: &'static str =
+                concat!("SELECT record, seal FROM ", $table, " WHERE ", stringify!($id), " = $1");
+            const SELECT_AMONG: &'static str = concat!(
+                "SELECT ", stringify!($id), " AS id, record, seal FROM ", $table,
+                " WHERE ", stringify!($id), " IN ("
+            );
 
             fn id_text(&self) -> String {
                 self.$id.to_string()
@@ -105,9 +113,17 @@ pub(super) fn key_ends_at(state: &KeyState) -> Option<i64> {
     }
 }
 
-/// The word for a tenant's state in the column `state`.
-pub(super) fn tenant_state_word(state: &TenantState) -> &'static str {
-    state.as_str()
+/// Reads the record of a request.
+pub(super) fn idempotency_of(row: &Row) -> sqlx::Result<Idempotency> {
+    let fingerprint: &[u8] = row.try_get("fingerprint")?;
+    let fingerprint =
+        fingerprint.try_into().map_err(|_| sqlx::Error::Decode("a fingerprint is not 32 bytes".into()))?;
+    Ok(Idempotency {
+        caller: row.try_get("caller")?,
+        key: row.try_get("request_key")?,
+        fingerprint,
+        answer: row.try_get("answer")?,
+    })
 }
 
 /// What the seal over a row of digests covers.

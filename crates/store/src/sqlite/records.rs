@@ -1,17 +1,25 @@
-//! The writer's view of the state within one transaction: records are read once, moved on in memory and
-//! written back.
+//! The state as one transaction sees it: records are read once, moved on in memory by one proposal after the
+//! other, and written back together at the end ([`super::rows`]).
+//!
+//! What a proposal does lies on top of what the accepted ones before it did, and goes away with it if it is
+//! refused: nothing of it ever reached the database.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::hash::Hash;
 
+use keyward_core::change::Idempotency;
+use keyward_core::clock::Timestamp;
 use keyward_core::id::{ApiName, KeyId, ManagementKeyId, OrganizationId, ProjectId};
 use keyward_core::key::Key;
 use keyward_core::log::LogKeys;
+use keyward_core::secret::Digest;
 use keyward_core::store::StoreError;
 use keyward_core::tenancy::{Api, ManagementKey, Organization, Project};
+use sqlx::{QueryBuilder, Row as _};
 
-use super::record::{self, Record, Sealed};
-use super::{Connection, record::DIGEST_KIND};
+use super::bulk::{parts, push_list};
+use super::record::{self, Record};
+use super::{Connection, Db};
 
 /// Why a proposal is not written.
 #[derive(Debug)]
@@ -34,35 +42,63 @@ impl From<sqlx::Error> for Refusal {
     }
 }
 
-type Known<I, R> = HashMap<I, Option<R>>;
-
-/// Records read or moved on in one transaction.
-pub(super) struct Records<'a> {
-    pub(super) connection: &'a mut Connection,
-    pub(super) log_keys: &'a LogKeys,
-    keys: Known<KeyId, Key>,
-    projects: Known<ProjectId, Project>,
-    organizations: Known<OrganizationId, Organization>,
-    management_keys: Known<ManagementKeyId, ManagementKey>,
-    apis: Known<ApiName, Api>,
+/// Values of one kind, in three layers.
+#[derive(Debug)]
+pub(super) struct Layers<I, V> {
+    /// As the database has them.
+    found: HashMap<I, Option<V>>,
+    /// As the accepted proposals leave them.
+    pub(super) moved: HashMap<I, V>,
+    /// As the proposal at hand leaves them.
+    pending: HashMap<I, V>,
 }
 
-/// A record, and the map that its kind is remembered in.
+impl<I, V> Default for Layers<I, V> {
+    fn default() -> Self {
+        Layers { found: HashMap::new(), moved: HashMap::new(), pending: HashMap::new() }
+    }
+}
+
+impl<I: Hash + Eq + Clone, V: Clone> Layers<I, V> {
+    /// The value as the proposal at hand sees it; none where the database was not asked yet.
+    fn get(&self, id: &I) -> Option<Option<&V>> {
+        let moved = self.pending.get(id).or_else(|| self.moved.get(id));
+        moved.map(Some).or_else(|| self.found.get(id).map(Option::as_ref))
+    }
+
+    fn knows(&self, id: &I) -> bool {
+        self.found.contains_key(id) || self.moved.contains_key(id)
+    }
+
+    pub(super) fn put(&mut self, id: I, value: V) {
+        self.pending.insert(id, value);
+    }
+
+    fn accept(&mut self) {
+        self.moved.extend(self.pending.drain());
+    }
+
+    fn refuse(&mut self) {
+        self.pending.clear();
+    }
+}
+
+/// A record that a transaction can hold, by its id.
 pub(super) trait Kept: Record {
     /// Its id.
-    type Id: Hash + Eq + Clone + ToString;
+    type Id: Hash + Eq + Clone + ToString + Send + Sync;
 
-    fn kept<'a>(records: &'a mut Records<'_>) -> &'a mut Known<Self::Id, Self>;
+    fn layers<'a>(records: &'a mut Records<'_>) -> &'a mut Layers<Self::Id, Self>;
     fn id(&self) -> Self::Id;
 }
 
 macro_rules! kept {
-    ($($record:ident: $id:ident in $map:ident by $field:ident;)*) => {$(
+    ($($record:ident: $id:ident in $layers:ident by $field:ident;)*) => {$(
         impl Kept for $record {
             type Id = $id;
 
-            fn kept<'a>(records: &'a mut Records<'_>) -> &'a mut Known<$id, Self> {
-                &mut records.$map
+            fn layers<'a>(records: &'a mut Records<'_>) -> &'a mut Layers<$id, Self> {
+                &mut records.$layers
             }
 
             fn id(&self) -> $id {
@@ -80,206 +116,231 @@ kept! {
     Api: ApiName in apis by name;
 }
 
+/// Whose a digest is.
+pub(super) type DigestOf = Layers<Digest, String>;
+
+/// The state as one transaction sees it.
+pub(super) struct Records<'a> {
+    pub(super) connection: &'a mut Connection,
+    pub(super) log_keys: &'a LogKeys,
+    pub(super) keys: Layers<KeyId, Key>,
+    pub(super) projects: Layers<ProjectId, Project>,
+    pub(super) organizations: Layers<OrganizationId, Organization>,
+    pub(super) management_keys: Layers<ManagementKeyId, ManagementKey>,
+    pub(super) apis: Layers<ApiName, Api>,
+    /// Digests of keys. Those moved are of keys that the transaction makes.
+    pub(super) digests: DigestOf,
+    pub(super) management_digests: DigestOf,
+    /// Records of requests by caller and key, with the time of those that the transaction makes.
+    pub(super) requests: Layers<(String, String), (Idempotency, Timestamp)>,
+    /// Live keys by project and time, as the database has them.
+    live: HashMap<(ProjectId, Timestamp), i64>,
+}
+
 impl<'a> Records<'a> {
     pub(super) fn new(connection: &'a mut Connection, log_keys: &'a LogKeys) -> Self {
         Records {
             connection,
             log_keys,
-            keys: HashMap::new(),
-            projects: HashMap::new(),
-            organizations: HashMap::new(),
-            management_keys: HashMap::new(),
-            apis: HashMap::new(),
+            keys: Layers::default(),
+            projects: Layers::default(),
+            organizations: Layers::default(),
+            management_keys: Layers::default(),
+            apis: Layers::default(),
+            digests: Layers::default(),
+            management_digests: Layers::default(),
+            requests: Layers::default(),
+            live: HashMap::new(),
         }
     }
 
-    /// Forgets what was moved on: the transaction went back.
-    pub(super) fn forget(&mut self) {
-        self.keys.clear();
-        self.projects.clear();
-        self.organizations.clear();
-        self.management_keys.clear();
-        self.apis.clear();
+    /// What the proposal at hand did is to be written.
+    pub(super) fn accept(&mut self) {
+        self.keys.accept();
+        self.projects.accept();
+        self.organizations.accept();
+        self.management_keys.accept();
+        self.apis.accept();
+        self.digests.accept();
+        self.management_digests.accept();
+        self.requests.accept();
     }
 
-    /// The record with this id, as the transaction sees it.
+    /// What the proposal at hand did is undone.
+    pub(super) fn refuse(&mut self) {
+        self.keys.refuse();
+        self.projects.refuse();
+        self.organizations.refuse();
+        self.management_keys.refuse();
+        self.apis.refuse();
+        self.digests.refuse();
+        self.management_digests.refuse();
+        self.requests.refuse();
+    }
+
+    /// The record with this id, as the proposal at hand sees it.
     pub(super) async fn load<R: Kept>(&mut self, id: &R::Id) -> Result<Option<R>, Refusal> {
-        if let Some(known) = R::kept(self).get(id) {
-            return Ok(known.clone());
+        if R::layers(self).get(id).is_none() {
+            self.fetch::<R>(std::slice::from_ref(id)).await?;
         }
-        let text = id.to_string();
-        let row = sqlx::query(R::SELECT).bind(&text).fetch_optional(&mut *self.connection).await?;
-        let found: Option<R> = row.map(|row| record::open_as(self.log_keys, &row, &text)).transpose()?;
-        R::kept(self).insert(id.clone(), found.clone());
-        Ok(found)
+        Ok(R::layers(self).get(id).flatten().cloned())
     }
 
-    /// Remembers a record as it now stands, without writing it.
-    pub(super) fn keep<R: Kept>(&mut self, record: &R) {
-        R::kept(self).insert(record.id(), Some(record.clone()));
+    /// Puts a record as the proposal at hand leaves it.
+    pub(super) fn put<R: Kept>(&mut self, record: R) {
+        R::layers(self).put(record.id(), record);
     }
 
-    fn seal<R: Kept>(&mut self, record: &R) -> Result<Sealed, Refusal> {
-        self.keep(record);
-        Ok(record::seal(self.log_keys, record)?)
-    }
-
-    pub(super) async fn put_api(&mut self, api: &Api) -> Result<(), Refusal> {
-        let sealed = self.seal(api)?;
-        sqlx::query(
-            "INSERT INTO apis (name, revision, record, seal) VALUES ($1, $2, $3, $4)
-             ON CONFLICT (name) DO UPDATE SET
-                 revision = excluded.revision, record = excluded.record, seal = excluded.seal",
-        )
-        .bind(api.name.as_str())
-        .bind(api.revision.0)
-        .bind(sealed.json)
-        .bind(&sealed.seal[..])
-        .execute(&mut *self.connection)
-        .await?;
+    /// Reads records that are not known yet, together.
+    pub(super) async fn fetch<R: Kept>(&mut self, ids: &[R::Id]) -> Result<(), Refusal> {
+        let mut unknown: HashSet<R::Id> = ids.iter().cloned().collect();
+        unknown.retain(|id| !R::layers(self).knows(id));
+        let unknown: Vec<R::Id> = unknown.into_iter().collect();
+        for part in parts(&unknown) {
+            let mut select: QueryBuilder<Db> = QueryBuilder::new(R::SELECT_AMONG);
+            push_list(&mut select, part, |query, id| {
+                query.push_bind(id.to_string());
+            });
+            select.push(")");
+            let rows = select.build().fetch_all(&mut *self.connection).await?;
+            let mut found: HashMap<R::Id, Option<R>> = part.iter().map(|id| (id.clone(), None)).collect();
+            for row in &rows {
+                let id: &str = row.try_get("id")?;
+                let record: R = record::open_as(self.log_keys, row, &id)?;
+                found.insert(record.id(), Some(record));
+            }
+            R::layers(self).found.extend(found);
+        }
         Ok(())
     }
 
-    pub(super) async fn insert_organization(&mut self, organization: &Organization) -> Result<(), Refusal> {
-        let sealed = self.seal(organization)?;
-        sqlx::query(
-            "INSERT INTO organizations (id, state, created_revision, revision, record, seal)
-             VALUES ($1, $2, $3, $4, $5, $6)",
-        )
-        .bind(organization.id.to_string())
-        .bind(record::tenant_state_word(&organization.state))
-        .bind(organization.created_revision.0)
-        .bind(organization.revision.0)
-        .bind(sealed.json)
-        .bind(&sealed.seal[..])
-        .execute(&mut *self.connection)
-        .await?;
+    /// The id of the key, or management key, with this digest.
+    pub(super) async fn holder(&mut self, kind: DigestKind, digest: &Digest) -> Result<Option<String>, Refusal> {
+        if kind.layers(self).get(digest).is_none() {
+            self.fetch_holders(kind, std::slice::from_ref(digest)).await?;
+        }
+        Ok(kind.layers(self).get(digest).flatten().cloned())
+    }
+
+    /// Reads whose digests these are, together.
+    pub(super) async fn fetch_holders(&mut self, kind: DigestKind, digests: &[Digest]) -> Result<(), Refusal> {
+        for part in parts(digests) {
+            let mut select: QueryBuilder<Db> = QueryBuilder::new(kind.select());
+            push_list(&mut select, part, |query, digest| {
+                query.push_bind(digest.as_bytes().to_vec());
+            });
+            select.push(")");
+            let rows = select.build().fetch_all(&mut *self.connection).await?;
+            let layers = kind.layers(self);
+            layers.found.extend(part.iter().map(|digest| (*digest, None)));
+            for row in &rows {
+                let digest: &[u8] = row.try_get("digest")?;
+                if let Ok(bytes) = digest.try_into() {
+                    layers.found.insert(Digest::from_bytes(bytes), Some(row.try_get("holder")?));
+                }
+            }
+        }
         Ok(())
     }
 
-    pub(super) async fn update_organization(&mut self, organization: &Organization) -> Result<(), Refusal> {
-        let sealed = self.seal(organization)?;
-        sqlx::query("UPDATE organizations SET state = $2, revision = $3, record = $4, seal = $5 WHERE id = $1")
-            .bind(organization.id.to_string())
-            .bind(record::tenant_state_word(&organization.state))
-            .bind(organization.revision.0)
-            .bind(sealed.json)
-            .bind(&sealed.seal[..])
-            .execute(&mut *self.connection)
-            .await?;
+    /// The record kept for a request of a caller.
+    pub(super) async fn request(&mut self, caller: &str, key: &str) -> Result<Option<Idempotency>, Refusal> {
+        let place = (caller.to_owned(), key.to_owned());
+        if self.requests.get(&place).is_none() {
+            self.fetch_requests(std::slice::from_ref(&place)).await?;
+        }
+        Ok(self.requests.get(&place).flatten().map(|(record, _)| record.clone()))
+    }
+
+    /// Reads the records kept for these requests, together.
+    pub(super) async fn fetch_requests(&mut self, places: &[(String, String)]) -> Result<(), Refusal> {
+        for part in parts(places) {
+            let mut select: QueryBuilder<Db> = QueryBuilder::new(
+                "SELECT caller, request_key, fingerprint, answer, at FROM idempotency
+                 WHERE (caller, request_key) IN (VALUES ",
+            );
+            push_list(&mut select, part, |query, (caller, key)| {
+                query.push("(").push_bind(caller.clone()).push(", ").push_bind(key.clone()).push(")");
+            });
+            select.push(")");
+            let rows = select.build().fetch_all(&mut *self.connection).await?;
+            self.requests.found.extend(part.iter().map(|place| (place.clone(), None)));
+            for row in &rows {
+                let record = record::idempotency_of(row)?;
+                let at = Timestamp::from_millis(row.try_get("at")?);
+                let place = (record.caller.clone(), record.key.clone());
+                self.requests.found.insert(place, Some((record, at)));
+            }
+        }
         Ok(())
     }
 
-    pub(super) async fn insert_project(&mut self, project: &Project) -> Result<(), Refusal> {
-        let sealed = self.seal(project)?;
-        sqlx::query(
-            "INSERT INTO projects (id, organization, state, created_revision, revision, record, seal)
-             VALUES ($1, $2, $3, $4, $5, $6, $7)",
-        )
-        .bind(project.id.to_string())
-        .bind(project.organization.to_string())
-        .bind(record::tenant_state_word(&project.state))
-        .bind(project.created_revision.0)
-        .bind(project.revision.0)
-        .bind(sealed.json)
-        .bind(&sealed.seal[..])
-        .execute(&mut *self.connection)
-        .await?;
-        Ok(())
+    /// How many keys of a project open at `at`, as the proposal at hand sees them.
+    pub(super) async fn live_keys(&mut self, project: ProjectId, at: Timestamp) -> Result<i64, Refusal> {
+        if !self.live.contains_key(&(project, at)) {
+            self.fetch_live_keys(&[(project, at)]).await?;
+        }
+        let in_database = self.live.get(&(project, at)).copied().unwrap_or(0);
+        let is_live = |key: &Key| i64::from(key.project == project && key.standing(at).is_live());
+        let touched: HashSet<&KeyId> = self.keys.moved.keys().chain(self.keys.pending.keys()).collect();
+        let difference: i64 = touched
+            .into_iter()
+            .map(|id| {
+                let before = self.keys.found.get(id).and_then(Option::as_ref).map_or(0, is_live);
+                self.keys.get(id).flatten().map_or(0, is_live) - before
+            })
+            .sum();
+        Ok(in_database + difference)
     }
 
-    pub(super) async fn update_project(&mut self, project: &Project) -> Result<(), Refusal> {
-        let sealed = self.seal(project)?;
-        sqlx::query("UPDATE projects SET state = $2, revision = $3, record = $4, seal = $5 WHERE id = $1")
-            .bind(project.id.to_string())
-            .bind(record::tenant_state_word(&project.state))
-            .bind(project.revision.0)
-            .bind(sealed.json)
-            .bind(&sealed.seal[..])
-            .execute(&mut *self.connection)
-            .await?;
+    /// Counts the live keys of projects at times, together.
+    pub(super) async fn fetch_live_keys(&mut self, asked: &[(ProjectId, Timestamp)]) -> Result<(), Refusal> {
+        for part in parts(asked) {
+            let mut select: QueryBuilder<Db> = QueryBuilder::new(
+                "SELECT asked.column1 AS project, asked.column2 AS at, (
+                     SELECT COUNT(*) FROM keys AS k
+                     WHERE k.project = asked.column1 AND k.state <> 'revoked' AND k.state <> 'disabled'
+                         AND (k.ends_at IS NULL OR k.ends_at > asked.column2)
+                         AND (k.expires_at IS NULL OR k.expires_at > asked.column2)
+                 ) AS live
+                 FROM (VALUES ",
+            );
+            push_list(&mut select, part, |query, (project, at)| {
+                query.push("(").push_bind(project.to_string()).push(", ").push_bind(at.as_millis()).push(")");
+            });
+            select.push(") AS asked");
+            let rows = select.build().fetch_all(&mut *self.connection).await?;
+            for row in &rows {
+                let project: &str = row.try_get("project")?;
+                let at = Timestamp::from_millis(row.try_get("at")?);
+                if let Ok(project) = project.parse() {
+                    self.live.insert((project, at), row.try_get("live")?);
+                }
+            }
+        }
         Ok(())
     }
+}
 
-    /// Inserts a key with the digest it was made with.
-    pub(super) async fn insert_key(&mut self, key: &Key) -> Result<(), Refusal> {
-        let sealed = self.seal(key)?;
-        sqlx::query(
-            "INSERT INTO keys
-                 (id, project, name, state, ends_at, expires_at, created_revision, revision, record, seal)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
-        )
-        .bind(key.id.to_string())
-        .bind(key.project.to_string())
-        .bind(key.name.as_deref())
-        .bind(record::key_state_word(&key.state))
-        .bind(record::key_ends_at(&key.state))
-        .bind(key.expires_at.map(|end| end.as_millis()))
-        .bind(key.created_revision.0)
-        .bind(key.revision.0)
-        .bind(sealed.json)
-        .bind(&sealed.seal[..])
-        .execute(&mut *self.connection)
-        .await?;
-        let (id, pepper) = (key.id.to_string(), i64::from(key.pepper));
-        let digest = key.digest.as_bytes().as_slice();
-        let seal = self.log_keys.seal(DIGEST_KIND, &record::digest_row(digest, &id, pepper));
-        sqlx::query("INSERT INTO digests (digest, key_id, pepper, seal) VALUES ($1, $2, $3, $4)")
-            .bind(digest)
-            .bind(id)
-            .bind(pepper)
-            .bind(&seal[..])
-            .execute(&mut *self.connection)
-            .await?;
-        Ok(())
+/// Digests of keys and of management keys are told apart: neither opens what the other does.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum DigestKind {
+    Key,
+    ManagementKey,
+}
+
+impl DigestKind {
+    fn select(self) -> &'static str {
+        match self {
+            DigestKind::Key => "SELECT digest, key_id AS holder FROM digests WHERE digest IN (",
+            DigestKind::ManagementKey => "SELECT digest, id AS holder FROM management_keys WHERE digest IN (",
+        }
     }
 
-    pub(super) async fn update_key(&mut self, key: &Key) -> Result<(), Refusal> {
-        let sealed = self.seal(key)?;
-        sqlx::query(
-            "UPDATE keys SET name = $2, state = $3, ends_at = $4, expires_at = $5, revision = $6,
-                 record = $7, seal = $8
-             WHERE id = $1",
-        )
-        .bind(key.id.to_string())
-        .bind(key.name.as_deref())
-        .bind(record::key_state_word(&key.state))
-        .bind(record::key_ends_at(&key.state))
-        .bind(key.expires_at.map(|end| end.as_millis()))
-        .bind(key.revision.0)
-        .bind(sealed.json)
-        .bind(&sealed.seal[..])
-        .execute(&mut *self.connection)
-        .await?;
-        Ok(())
-    }
-
-    pub(super) async fn insert_management_key(&mut self, key: &ManagementKey) -> Result<(), Refusal> {
-        let sealed = self.seal(key)?;
-        sqlx::query(
-            "INSERT INTO management_keys (id, digest, created_revision, revision, record, seal)
-             VALUES ($1, $2, $3, $4, $5, $6)",
-        )
-        .bind(key.id.to_string())
-        .bind(key.digest.as_bytes().as_slice())
-        .bind(key.created_revision.0)
-        .bind(key.revision.0)
-        .bind(sealed.json)
-        .bind(&sealed.seal[..])
-        .execute(&mut *self.connection)
-        .await?;
-        Ok(())
-    }
-
-    pub(super) async fn update_management_key(&mut self, key: &ManagementKey) -> Result<(), Refusal> {
-        let sealed = self.seal(key)?;
-        sqlx::query("UPDATE management_keys SET revision = $2, record = $3, seal = $4 WHERE id = $1")
-            .bind(key.id.to_string())
-            .bind(key.revision.0)
-            .bind(sealed.json)
-            .bind(&sealed.seal[..])
-            .execute(&mut *self.connection)
-            .await?;
-        Ok(())
+    pub(super) fn layers<'a>(self, records: &'a mut Records<'_>) -> &'a mut DigestOf {
+        match self {
+            DigestKind::Key => &mut records.digests,
+            DigestKind::ManagementKey => &mut records.management_digests,
+        }
     }
 }

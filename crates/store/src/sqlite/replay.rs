@@ -28,7 +28,7 @@ pub(super) async fn consider(
             let differs =
                 found.is_none_or(|found| (&found.source, &found.resolved) != (&api.source, &api.resolved));
             if differs {
-                records.keep::<Api>(api);
+                records.put(Api::clone(api));
             }
             Ok(differs)
         }
@@ -41,7 +41,7 @@ pub(super) async fn consider(
             );
             if wanted {
                 found.apply(what, at, revision);
-                records.keep(&found);
+                records.put(found);
             }
             Ok(wanted)
         }
@@ -50,7 +50,7 @@ pub(super) async fn consider(
             let wanted = project(&found, what);
             if wanted {
                 found.apply(what, at, revision);
-                records.keep(&found);
+                records.put(found);
             }
             Ok(wanted)
         }
@@ -67,10 +67,10 @@ pub(super) async fn consider(
                 if records.load::<ManagementKey>(&new.id).await?.is_some() {
                     return Ok(false);
                 }
-                records.keep::<ManagementKey>(new);
+                records.put(ManagementKey::clone(new));
             }
             found.apply(what, at, revision);
-            records.keep(&found);
+            records.put(found);
             Ok(true)
         }
         Change::Store { .. } => Ok(false),
@@ -115,10 +115,10 @@ async fn key(
     };
     if wanted {
         if let KeyChange::Rotated { new, .. } = what {
-            records.keep::<Key>(new);
+            records.put(Key::clone(new));
         }
         found.apply(what, at, revision);
-        records.keep(&found);
+        records.put(found);
     }
     Ok(wanted)
 }

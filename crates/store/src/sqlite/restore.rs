@@ -224,7 +224,7 @@ async fn remake(
     batch.propose(proposal).await.map_err(refused(&database))?;
     let head = batch.head();
     let line = batch.journal().to_bytes(store).map_err(OpenError::io("write", &place.journal()))?;
-    batch.finish().await.map_err(failed)?;
+    batch.finish().await.map_err(refused(&database))?;
     batch.commit().await.map_err(failed)?;
     Ok((Remade { backup, head, replayed, line }, journal))
 }
@@ -277,7 +277,8 @@ async fn plan(
         }
         progress(RestoreProgress::ReadingJournal { done: looked_at });
     }
-    batch.records().forget();
+    // It was only thought through: made, it is by the proposal.
+    batch.records().refuse();
     let passed_over = since - again.len() as u64;
     Ok((again, JournalFound::Read { since, passed_over, unreadable }))
 }

@@ -9,16 +9,13 @@ use keyward_core::store::{Result, StoreError};
 use keyward_core::usage::{KeyUsage, UsageBatch, UsageRow};
 use sqlx::{QueryBuilder, Row as _};
 
+use super::bulk::{parts, push_list, runs};
 use super::error::read_failure;
 use super::records::Refusal;
 use super::{Connection, Db, Row};
 
 /// The outcome of requests that were granted; every other outcome is a denial's code.
 const GRANTED: &str = "valid";
-/// Rows that one statement adds at most.
-const ROWS: usize = 50;
-/// Keys that one statement asks for at most.
-const KEYS: usize = 200;
 
 /// Adds a batch, unless it was added before.
 pub(super) async fn record(
@@ -63,7 +60,7 @@ fn folded(rows: &[UsageRow]) -> Vec<UsageRow> {
 }
 
 async fn add_rows(connection: &mut Connection, rows: Vec<UsageRow>) -> std::result::Result<(), Refusal> {
-    for some in rows.chunks(ROWS) {
+    for some in runs(&rows) {
         let mut insert: QueryBuilder<Db> = QueryBuilder::new(
             "INSERT INTO usage
                  (project, key_id, minute, outcome, granted, count, first_at, last_at, last_address) ",
@@ -91,8 +88,7 @@ async fn add_rows(connection: &mut Connection, rows: Vec<UsageRow>) -> std::resu
                   last_at = CASE WHEN excluded.last_at > usage.last_at
                             THEN excluded.last_at ELSE usage.last_at END",
         );
-        // Only batches of full length are worth a prepared statement.
-        insert.build().persistent(some.len() == ROWS).execute(&mut *connection).await?;
+        insert.build().execute(&mut *connection).await?;
     }
     Ok(())
 }
@@ -109,7 +105,7 @@ async fn add_totals(connection: &mut Connection, rows: &[UsageRow]) -> std::resu
         }
     }
     let totals: Vec<(KeyId, KeyUsage)> = totals.into_iter().collect();
-    for some in totals.chunks(ROWS) {
+    for some in runs(&totals) {
         let mut insert: QueryBuilder<Db> =
             QueryBuilder::new("INSERT INTO key_usage (key_id, last_used_at, granted, refused) ");
         insert.push_values(some, |mut columns, (key, total)| {
@@ -127,7 +123,7 @@ async fn add_totals(connection: &mut Connection, rows: &[UsageRow]) -> std::resu
                   granted = key_usage.granted + excluded.granted,
                   refused = key_usage.refused + excluded.refused",
         );
-        insert.build().persistent(some.len() == ROWS).execute(&mut *connection).await?;
+        insert.build().execute(&mut *connection).await?;
     }
     Ok(())
 }
@@ -135,15 +131,14 @@ async fn add_totals(connection: &mut Connection, rows: &[UsageRow]) -> std::resu
 /// What is known of the use of each key, in the order asked for.
 pub(super) async fn of_keys(connection: &mut Connection, keys: &[KeyId]) -> Result<Vec<KeyUsage>> {
     let mut known: BTreeMap<String, KeyUsage> = BTreeMap::new();
-    for some in keys.chunks(KEYS) {
+    for some in parts(keys) {
         let mut select: QueryBuilder<Db> =
             QueryBuilder::new("SELECT key_id, last_used_at, granted, refused FROM key_usage WHERE key_id IN (");
-        let mut list = select.separated(", ");
-        for key in some {
-            list.push_bind(key.to_string());
-        }
+        push_list(&mut select, some, |query, key| {
+            query.push_bind(key.to_string());
+        });
         select.push(")");
-        let rows = select.build().persistent(false).fetch_all(&mut *connection).await.map_err(read_failure)?;
+        let rows = select.build().fetch_all(&mut *connection).await.map_err(read_failure)?;
         for row in rows {
             let last_used_at: Option<i64> = row.try_get("last_used_at").map_err(read_failure)?;
             let usage = KeyUsage {

@@ -170,6 +170,12 @@ impl Writer {
             Err(error) => return Err(self.failed(Stage::BeforeCommit, error).await),
         };
         let mut outcomes = Vec::with_capacity(proposals.len());
+        let foreseen: Vec<&Proposal> = proposals.iter().map(|proposal| &**proposal).collect();
+        match batch.foresee(&foreseen).await {
+            // A record that cannot be read concerns those who ask for it, one by one.
+            Ok(()) | Err(Refusal::Proposal(_)) => {}
+            Err(Refusal::Database(error)) => return Err(self.failed(Stage::BeforeCommit, error).await),
+        }
         for proposal in proposals {
             match batch.propose(*proposal).await {
                 Ok(entries) => outcomes.push(Ok(entries)),
@@ -182,8 +188,13 @@ impl Writer {
             return Ok(outcomes);
         }
         let (head, changes) = (batch.head(), batch.changes());
-        if let Err(error) = batch.finish().await {
-            return Err(self.failed(Stage::BeforeCommit, error).await);
+        match batch.finish().await {
+            Ok(()) => {}
+            Err(Refusal::Database(error)) => return Err(self.failed(Stage::BeforeCommit, error).await),
+            Err(Refusal::Proposal(error)) => {
+                roll_back(&mut self.connection).await;
+                return Err(error);
+            }
         }
         let journalled = batch.journal().len() > 0;
         if journalled && let Err(error) = self.journal.append(batch.journal(), self.store) {
