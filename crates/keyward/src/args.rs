@@ -177,6 +177,23 @@ mod tests {
     }
 
     #[test]
+    fn the_documentation_names_every_command() {
+        let documented =
+            std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/cli.md")).unwrap();
+        for command in Arguments::command().get_subcommands() {
+            let name = command.get_name();
+            assert!(documented.contains(&format!("keyward {name}")), "docs/cli.md lacks keyward {name}");
+            for action in command.get_subcommands().map(clap::Command::get_name) {
+                let is_named = documented.lines().any(|line| {
+                    let named = line.split("keyward ").nth(1).and_then(|rest| rest.strip_prefix(name));
+                    named.is_some_and(|rest| rest.split([' ', '|']).any(|word| word == action))
+                });
+                assert!(is_named, "docs/cli.md lacks keyward {name} {action}");
+            }
+        }
+    }
+
+    #[test]
     fn flags_become_the_settings_that_they_name() {
         let parsed = Arguments::try_parse_from([
             "keyward",

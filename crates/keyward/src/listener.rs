@@ -3,11 +3,15 @@
 //! `keyward-edge`'s.
 
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use axum::Router;
+use axum::body::Bytes;
 use axum::extract::ConnectInfo;
+use axum::{BoxError, Router};
+use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::{Service, service_fn};
@@ -26,6 +30,15 @@ const HEAD_BYTES_MAX: usize = 16 * 1024;
 const HEADERS_MAX: usize = 100;
 /// How long a caller may take to send a request's head, and a kept connection may lie idle (H06).
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How much callers may ask of a listener, beside the caps on heads that all have.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// The most connections.
+    pub connections_max: usize,
+    /// How long a request's body may take to come as a whole.
+    pub body_timeout: Duration,
+}
 
 /// A socket that listens, not yet served.
 #[derive(Debug)]
@@ -69,19 +82,19 @@ pub fn cannot_listen(address: SocketAddr, flag: &str, error: &std::io::Error) ->
 }
 
 /// Serves a router until `stop`; the tracker's tasks are the connections, which finish what they are at.
-pub fn serve(bound: Bound, router: Router, connections_max: usize, stop: CancellationToken, tasks: &TaskTracker) {
-    let accepting = accept(bound.listener, router, connections_max, stop, tasks.clone());
+pub fn serve(bound: Bound, router: Router, limits: Limits, stop: CancellationToken, tasks: &TaskTracker) {
+    let accepting = accept(bound.listener, router, limits, stop, tasks.clone());
     tasks.spawn(accepting);
 }
 
 async fn accept(
     listener: TcpListener,
     router: Router,
-    connections_max: usize,
+    limits: Limits,
     stop: CancellationToken,
     tasks: TaskTracker,
 ) {
-    let room = Arc::new(Semaphore::new(connections_max));
+    let room = Arc::new(Semaphore::new(limits.connections_max));
     loop {
         // Where there is no room, callers wait in the system's queue instead of in our memory.
         let Ok(permit) = Arc::clone(&room).acquire_owned().await else { return };
@@ -91,7 +104,7 @@ async fn accept(
         };
         match accepted {
             Ok((stream, peer)) => {
-                let connection = connection(stream, peer, router.clone(), stop.clone());
+                let connection = connection(stream, peer, router.clone(), limits.body_timeout, stop.clone());
                 tasks.spawn(async move {
                     connection.await;
                     drop(permit);
@@ -106,12 +119,18 @@ async fn accept(
     }
 }
 
-async fn connection(stream: TcpStream, peer: SocketAddr, router: Router, stop: CancellationToken) {
+async fn connection(
+    stream: TcpStream,
+    peer: SocketAddr,
+    router: Router,
+    body_timeout: Duration,
+    stop: CancellationToken,
+) {
     let _ = stream.set_nodelay(true);
     let service = TowerToHyperService::new(router);
     let service = service_fn(move |mut request: hyper::Request<Incoming>| {
         request.extensions_mut().insert(ConnectInfo(peer));
-        service.call(request)
+        service.call(request.map(|body| Timed { body, timeout: body_timeout, deadline: None }))
     });
     let connection = http1::Builder::new()
         // Without a timer hyper ignores its header timeout.
@@ -131,5 +150,102 @@ async fn connection(stream: TcpStream, peer: SocketAddr, router: Router, stop: C
     };
     if let Err(error) = ended {
         tracing::debug!(%peer, %error, "a connection broke");
+    }
+}
+
+/// A body that must have come by a deadline: one sent a byte a minute would hold its connection for ever (H06).
+struct Timed {
+    body: Incoming,
+    timeout: Duration,
+    /// Set when the body is first waited for: most requests have none, and a timer costs.
+    deadline: Option<Pin<Box<tokio::time::Sleep>>>,
+}
+
+impl Body for Timed {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let timed = self.get_mut();
+        if let Poll::Ready(frame) = Pin::new(&mut timed.body).poll_frame(cx) {
+            return Poll::Ready(frame.map(|frame| frame.map_err(BoxError::from)));
+        }
+        let deadline = timed.deadline.get_or_insert_with(|| Box::pin(tokio::time::sleep(timed.timeout)));
+        deadline.as_mut().poll(cx).map(|()| Some(Err("the body took too long".into())))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::routing::post;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    struct Served {
+        address: SocketAddr,
+        stop: CancellationToken,
+        tasks: TaskTracker,
+    }
+
+    async fn served(limits: Limits) -> Served {
+        let bound = bind(([127, 0, 0, 1], 0).into(), "--listen").await.unwrap();
+        let (address, stop, tasks) = (bound.address, CancellationToken::new(), TaskTracker::new());
+        let router = Router::new().route("/", post(|body: Bytes| async move { body.len().to_string() }));
+        serve(bound, router, limits, stop.clone(), &tasks);
+        Served { address, stop, tasks }
+    }
+
+    fn limits(body_timeout: Duration) -> Limits {
+        Limits { connections_max: 4, body_timeout }
+    }
+
+    async fn exchange(address: SocketAddr, request: &[u8]) -> String {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.write_all(request).await.unwrap();
+        let mut answer = String::new();
+        let _ = stream.read_to_string(&mut answer).await;
+        answer
+    }
+
+    #[tokio::test]
+    async fn h04_too_many_or_too_large_headers_are_answered_with_431() {
+        let served = served(limits(Duration::from_secs(60))).await;
+        let many: String = (0..101).map(|i| format!("h{i}: 1\r\n")).collect();
+        let large = format!("h: {}\r\n", "a".repeat(17 * 1024));
+        for headers in [many, large] {
+            let request = format!("POST / HTTP/1.1\r\nhost: x\r\n{headers}\r\n");
+            assert!(exchange(served.address, request.as_bytes()).await.starts_with("HTTP/1.1 431 "));
+        }
+    }
+
+    #[tokio::test]
+    async fn h06_a_body_that_does_not_come_is_given_up() {
+        let served = served(limits(Duration::from_millis(1))).await;
+        let request = b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 10\r\n\r\nabc";
+        assert!(exchange(served.address, request).await.starts_with("HTTP/1.1 400 "));
+    }
+
+    #[tokio::test]
+    async fn a_stop_closes_idle_connections_and_ends() {
+        let served = served(limits(Duration::from_secs(60))).await;
+        let mut idle = TcpStream::connect(served.address).await.unwrap();
+        idle.write_all(b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 3\r\n\r\nabc").await.unwrap();
+        let mut head = [0; 12];
+        idle.read_exact(&mut head).await.unwrap();
+        assert_eq!(&head, b"HTTP/1.1 200");
+        served.stop.cancel();
+        served.tasks.close();
+        served.tasks.wait().await;
+        let mut rest = Vec::new();
+        idle.read_to_end(&mut rest).await.unwrap();
+        assert!(TcpStream::connect(served.address).await.is_err());
     }
 }

@@ -180,6 +180,9 @@ pub struct VerifyArgs {
     /// Where the request comes from
     #[arg(long)]
     pub ip: Option<String>,
+    /// What the request costs
+    #[arg(long)]
+    pub cost: Option<u64>,
     /// The check listener's address [default: from KEYWARD_CHECK_URL, else FOLDER/cli.toml]
     #[arg(long, value_name = "URL")]
     pub check_url: Option<String>,
@@ -261,8 +264,12 @@ async fn act(client: &Client, key: &str, action: &str, output: Output) -> Outcom
 }
 
 async fn rotate(key: &str, overlap: Option<String>, client: &Client, context: &Context) -> Outcome {
-    confirm(context.common.yes, &format!("Replace {key}? Without overlap the old key ends at once."))?;
-    let body = body([("overlap_seconds", overlap_seconds(overlap)?)]);
+    let overlap = overlap_seconds(overlap)?;
+    // With an overlap nothing ends now that could not be looked at first.
+    if overlap.as_ref().and_then(Value::as_u64).unwrap_or(0) == 0 {
+        confirm(context.common.yes, &format!("Replace {key}? Without overlap the old key ends at once."))?;
+    }
+    let body = body([("overlap_seconds", overlap)]);
     let answer = client.post(&format!("{}/rotate", at(key)), &body).await?;
     print_made(context.output, &answer, "key");
     Ok(())
@@ -358,6 +365,7 @@ async fn verify(args: VerifyArgs, client: &Client, output: Output) -> Outcome {
         ("method", text(&args.method)),
         ("path", text(&args.path)),
         ("ip", text(&args.ip)),
+        ("cost", args.cost.map(Value::from)),
     ]);
     let answer = client.check(args.check_url.as_deref(), &body).await?;
     output.record(&answer);

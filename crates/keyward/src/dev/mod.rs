@@ -5,6 +5,7 @@ mod paste;
 mod state;
 
 use std::path::Path;
+use std::time::Duration;
 
 use clap::Args;
 use keyward_core::clock::SystemEntropy;
@@ -20,7 +21,7 @@ use crate::cli::target::Profile;
 use crate::config::{Config, Flags};
 use crate::echo;
 use crate::failure::{Doing, Failure, Outcome};
-use crate::listener;
+use crate::listener::{self, Limits};
 use crate::logging;
 use crate::node::{Addresses, Core, Node, Sockets, offline};
 use crate::presets;
@@ -160,7 +161,9 @@ impl Echo {
         }
         let bound = listener::bind(([127, 0, 0, 1], 0).into(), "--upstream").await?;
         let url = format!("http://{}", bound.address);
-        listener::serve(bound, echo::router(contract.examples.clone()), 16_384, stop.clone(), &tasks);
+        // The gateway has its own limits; behind it everything is echoed, however slowly it comes.
+        let limits = Limits { connections_max: 16_384, body_timeout: Duration::from_secs(3600) };
+        listener::serve(bound, echo::router(contract.examples.clone()), limits, stop.clone(), &tasks);
         Ok(Echo { url, is_own: true, stop, tasks })
     }
 
@@ -168,7 +171,7 @@ impl Echo {
         self.stop.cancel();
         self.tasks.close();
         // Nothing is lost with an echo: what is open is given a moment, not the whole drain.
-        let _ = tokio::time::timeout(std::time::Duration::from_millis(200), self.tasks.wait()).await;
+        let _ = tokio::time::timeout(Duration::from_millis(200), self.tasks.wait()).await;
     }
 }
 

@@ -19,11 +19,20 @@ use tokio_util::task::TaskTracker;
 
 use crate::config::Config;
 use crate::failure::{Doing, Outcome};
-use crate::listener::{self, Bound};
+use crate::listener::{self, Bound, Limits};
 use crate::ops::{self, Ops};
 use crate::presets;
 use crate::secrets::Secrets;
 use data_plane::DataPlane;
+
+/// Connections to the operations' own address: monitors are few.
+const OPS_CONNECTIONS_MAX: usize = 64;
+/// How long the body of a management call may take: the largest is a contract.
+const BODY_TIMEOUT: Duration = Duration::from_secs(30);
+
+fn limits(connections_max: usize) -> Limits {
+    Limits { connections_max, body_timeout: BODY_TIMEOUT }
+}
 
 /// Store, engine and control plane, without any listener.
 pub struct Core {
@@ -158,10 +167,13 @@ impl Node {
             Ops { engine: Arc::clone(&core.engine), store: core.store.clone(), metrics, stopping: stop.clone() };
         let mut control = keyward_control::router(Arc::clone(&core.control));
         match ops_socket {
-            Some(bound) => listener::serve(bound, ops::router(ops, true), 64, stop.clone(), &tasks),
+            Some(bound) => {
+                listener::serve(bound, ops::router(ops, true), limits(OPS_CONNECTIONS_MAX), stop.clone(), &tasks)
+            }
             None => control = control.merge(ops::router(ops, addresses.control.ip().is_loopback())),
         }
-        listener::serve(control_socket, control, config.control_connections_max(), stop.clone(), &tasks);
+        let room = limits(config.control_connections_max());
+        listener::serve(control_socket, control, room, stop.clone(), &tasks);
         Ok(Node { core, addresses, data_plane, stop, tasks, drain: config.drain() })
     }
 
