@@ -11,6 +11,7 @@ use http::request::Parts;
 use http::{HeaderMap, header};
 use keyward_core::change::Origin;
 use keyward_core::denial::Refusal;
+use keyward_core::id::ManagementKeyId;
 
 use super::doors::{Demand, Rest};
 use super::problem::{Problem, not_found, unauthenticated};
@@ -19,6 +20,10 @@ use crate::use_cases::{Asked, Caller, ControlError};
 /// The id that a request was given.
 #[derive(Debug, Clone)]
 pub(super) struct RequestId(pub String);
+
+/// Whose management key let a request in, for the log.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct AdmittedBy(pub ManagementKeyId);
 
 /// Lets a request through to its handler only with a live management key that may ask for this at all.
 pub(super) async fn admit(
@@ -31,6 +36,7 @@ pub(super) async fn admit(
         Refusal::Unavailable => Problem::from(ControlError::Unavailable("the lease does not hold".into())),
         _ => unauthenticated(),
     })?;
+    let admitted_by = AdmittedBy(key.id);
     let caller = Caller::ManagementKey(key);
     if let Demand::OneOf(permissions) = demand
         && !permissions.iter().any(|&permission| caller.has(permission))
@@ -43,7 +49,9 @@ pub(super) async fn admit(
         request_id: request.extensions().get::<RequestId>().map(|id| id.0.clone()),
     };
     request.extensions_mut().insert(Asking(Asked { caller, origin, repeat: None }));
-    Ok(next.run(request).await)
+    let mut response = next.run(request).await;
+    response.extensions_mut().insert(admitted_by);
+    Ok(response)
 }
 
 /// The one credential in the one header; none where it is not exactly that.

@@ -2,9 +2,15 @@
 
 use axum::response::{IntoResponse, Response};
 use http::header;
+use keyward_core::key::Standing;
+use serde_json::{Value, json};
 use utoipa::OpenApi;
+use utoipa::openapi::path::Operation;
+use utoipa::openapi::schema::{AdditionalProperties, Components, Object, Schema};
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::{RefOr, Required};
 
-use super::problem::{FieldProblem, ProblemDocument};
+use super::problem::{Code, FieldProblem, ProblemDocument};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -32,6 +38,78 @@ struct Head;
 /// The document before any operation is added.
 pub(super) fn head() -> utoipa::openapi::OpenApi {
     Head::openapi()
+}
+
+/// Adds what holds for the whole document: how to authenticate, that requests have no unknown fields, and
+/// which words a field can hold.
+pub(super) fn complete(document: &mut utoipa::openapi::OpenApi) {
+    let components = document.components.get_or_insert_default();
+    for item in document.paths.paths.values_mut() {
+        let operations = [&mut item.get, &mut item.put, &mut item.post, &mut item.patch, &mut item.delete];
+        for operation in operations.into_iter().flatten() {
+            close_body(operation, components);
+            name_words_of_parameters(operation);
+        }
+    }
+    for (schema, property, words) in words() {
+        let Some(object) = object(components, schema) else { continue };
+        if let Some(RefOr::T(Schema::Object(property))) = object.properties.get_mut(property) {
+            property.enum_values = Some(words);
+        }
+    }
+    let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build();
+    components.add_security_scheme("management_key", SecurityScheme::Http(bearer));
+}
+
+/// Says that a body has no unknown fields, and may be left out where it needs none.
+fn close_body(operation: &mut Operation, components: &mut Components) {
+    let Some(RefOr::T(body)) = &mut operation.request_body else { return };
+    let Some(RefOr::T(content)) = body.content.get("application/json") else { return };
+    let Some(RefOr::Ref(named)) = &content.schema else { return };
+    let name = named.ref_location.rsplit('/').next().unwrap_or_default();
+    let Some(object) = object(components, name) else { return };
+    object.additional_properties = Some(Box::new(AdditionalProperties::FreeForm(false)));
+    if object.required.is_empty() {
+        body.required = Some(Required::False);
+    }
+}
+
+fn object<'a>(components: &'a mut Components, name: &str) -> Option<&'a mut Object> {
+    match components.schemas.get_mut(name) {
+        Some(RefOr::T(Schema::Object(object))) => Some(object),
+        _ => None,
+    }
+}
+
+/// The fields that hold one of a few words.
+fn words() -> [(&'static str, &'static str, Vec<Value>); 8] {
+    let standings = Standing::ALL.map(|standing| json!(standing.as_str())).to_vec();
+    let tenant = || vec![json!("active"), json!("suspended"), json!("deleted")];
+    [
+        ("Problem", "code", Code::ALL.iter().map(|code| json!(code.as_str())).collect()),
+        ("Key", "state", standings),
+        ("Organization", "state", tenant()),
+        ("Project", "state", tenant()),
+        ("Project", "environment", vec![json!("live"), json!("test")]),
+        ("CreateProject", "environment", vec![json!("live"), json!("test"), Value::Null]),
+        ("ManagementKey", "state", vec![json!("active"), json!("expired"), json!("revoked")]),
+        ("Actor", "kind", vec![json!("management_key"), json!("operator")]),
+    ]
+}
+
+fn name_words_of_parameters(operation: &mut Operation) {
+    for parameter in operation.parameters.iter_mut().flatten() {
+        let RefOr::T(parameter) = parameter else { continue };
+        let words = match parameter.name.as_str() {
+            "state" => Standing::ALL.map(Standing::as_str).to_vec(),
+            "step" => vec!["hour", "day"],
+            "by" => vec!["key", "outcome"],
+            _ => continue,
+        };
+        if let Some(RefOr::T(Schema::Object(schema))) = &mut parameter.schema {
+            schema.enum_values = Some(words.into_iter().map(Value::from).collect());
+        }
+    }
 }
 
 /// The document as it is served and kept in docs/openapi.json.

@@ -9,13 +9,11 @@ use keyward_core::permission::Permission;
 use serde_json::json;
 use utoipa::openapi::extensions::ExtensionsBuilder;
 use utoipa::openapi::path::{Operation, Parameter, ParameterBuilder, ParameterIn};
-use utoipa::openapi::schema::{AdditionalProperties, Schema};
-use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
-use utoipa::openapi::{Components, Content, ObjectBuilder, OpenApi, Ref, RefOr, Required, ResponseBuilder, Type};
+use utoipa::openapi::security::SecurityRequirement;
+use utoipa::openapi::{Content, ObjectBuilder, OpenApi, Ref, RefOr, Required, ResponseBuilder, Type};
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 
 use super::caller::admit;
-use super::problem::Code;
 use crate::use_cases::Control;
 
 /// The state of every handler.
@@ -82,7 +80,7 @@ impl Doors {
     /// The routes, and their description.
     pub fn split(self) -> (axum::Router<Rest>, OpenApi) {
         let (router, mut document) = self.router.split_for_parts();
-        complete(&mut document);
+        super::document::complete(&mut document);
         (router, document)
     }
 }
@@ -116,43 +114,4 @@ fn idempotency_key() -> Parameter {
         .description(Some("Makes a repetition of the request harmless: it is answered, not done again"))
         .schema(Some(schema.build()))
         .build()
-}
-
-/// What the whole document has in common: how to authenticate, and that requests have no unknown fields.
-fn complete(document: &mut OpenApi) {
-    let bodies: Vec<String> = document
-        .paths
-        .paths
-        .values()
-        .flat_map(|item| [&item.post, &item.put, &item.patch])
-        .flatten()
-        .filter_map(|operation| match operation.request_body.as_ref()? {
-            RefOr::T(body) => match body.content.get("application/json")? {
-                RefOr::T(content) => content.schema.clone(),
-                RefOr::Ref(_) => None,
-            },
-            RefOr::Ref(_) => None,
-        })
-        .filter_map(|schema| match schema {
-            RefOr::Ref(named) => named.ref_location.rsplit('/').next().map(str::to_owned),
-            RefOr::T(_) => None,
-        })
-        .collect();
-    let components = document.components.get_or_insert_default();
-    for name in bodies {
-        if let Some(RefOr::T(Schema::Object(object))) = components.schemas.get_mut(&name) {
-            object.additional_properties = Some(Box::new(AdditionalProperties::FreeForm(false)));
-        }
-    }
-    name_codes(components);
-    let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build();
-    components.add_security_scheme("management_key", SecurityScheme::Http(bearer));
-}
-
-/// Lists the codes that a problem can have.
-fn name_codes(components: &mut Components) {
-    let Some(RefOr::T(Schema::Object(problem))) = components.schemas.get_mut("Problem") else { return };
-    if let Some(RefOr::T(Schema::Object(code))) = problem.properties.get_mut("code") {
-        code.enum_values = Some(Code::ALL.iter().map(|code| json!(code.as_str())).collect());
-    }
 }

@@ -6,10 +6,10 @@ use std::any::Any;
 use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use http::{HeaderValue, Method, Version, header};
+use http::{HeaderValue, Method, StatusCode, Version, header};
 use keyward_core::base62;
 
-use super::caller::RequestId;
+use super::caller::{AdmittedBy, RequestId};
 use super::doors::Rest;
 use super::problem::{Code, Problem};
 
@@ -24,10 +24,20 @@ pub(super) async fn finish(State(control): State<Rest>, mut request: Request, ne
         Some(problem) => problem.into_response(),
         None => next.run(request).await,
     };
+    if response.status() == StatusCode::METHOD_NOT_ALLOWED && !response.headers().contains_key(header::ALLOW) {
+        response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, POST, PUT, PATCH, DELETE"));
+    }
+    let caller = response.extensions_mut().remove::<AdmittedBy>().map(|by| by.0.to_string());
     let problem = response.extensions_mut().remove::<Problem>();
-    let line =
-        Line { id: &id, method: &method, route: route.as_deref().unwrap_or("none"), problem: problem.as_ref() };
-    line.write(response.status().as_u16(), control.engine.clock().boottime_nanos().saturating_sub(began));
+    let line = Line {
+        id: &id,
+        method: &method,
+        route: route.as_deref().unwrap_or("none"),
+        caller: caller.as_deref().unwrap_or("nobody"),
+        problem: problem.as_ref(),
+    };
+    let nanos = control.engine.clock().boottime_nanos().saturating_sub(began);
+    line.write(response.status().as_u16(), nanos / 1_000);
     if let Some(problem) = problem {
         response = problem.document(response, &id);
     }
@@ -73,25 +83,28 @@ fn request_id(control: &Rest) -> String {
 struct Line<'a> {
     id: &'a str,
     method: &'a Method,
+    /// The route's pattern: paths themselves may hold anything.
     route: &'a str,
+    caller: &'a str,
     problem: Option<&'a Problem>,
 }
 
 impl Line<'_> {
-    fn write(&self, status: u16, nanos: i64) {
-        let Line { id, method, route, problem } = *self;
+    fn write(&self, status: u16, micros: i64) {
+        let Line { id, method, route, caller, problem } = *self;
         let code = problem.map_or("ok", |problem| problem.code().as_str());
         let labels = [("route", route.to_owned()), ("code", code.to_owned())];
         metrics::counter!("keyward_control_requests_total", &labels).increment(1);
-        let micros = nanos / 1_000;
         match problem {
-            Some(problem) if status >= 500 => tracing::error!(
-                request_id = id, %method, route, status, code, micros, reason = problem.log(), "request failed"
-            ),
-            Some(problem) => tracing::info!(
-                request_id = id, %method, route, status, code, micros, reason = problem.log(), "request refused"
-            ),
-            None => tracing::info!(request_id = id, %method, route, status, micros, "request answered"),
+            Some(problem) if status >= 500 => {
+                let reason = problem.log();
+                tracing::error!(request_id = id, %method, route, caller, status, code, micros, reason, "request failed");
+            }
+            Some(problem) => {
+                let reason = problem.log();
+                tracing::info!(request_id = id, %method, route, caller, status, code, micros, reason, "request refused");
+            }
+            None => tracing::info!(request_id = id, %method, route, caller, status, micros, "request answered"),
         }
     }
 }

@@ -67,7 +67,7 @@ impl Control {
         let scopes = faults.take("scopes", known_scopes(&wish.scopes));
         let expires_at = faults.take("expires_at", lifetime(&asked.caller, wish.expires_at, now));
         let boundary = wish.boundary.unwrap_or(asked.caller.boundary());
-        if !self.is_within(asked, boundary).await? {
+        if !self.can_be_handed_on(asked, boundary).await? {
             faults.add("within", "names nothing that this management key reaches");
         }
         let (name, scopes, expires_at) =
@@ -234,7 +234,22 @@ impl Control {
         }
     }
 
-    /// Whether a boundary lies within the caller's own, and what it names is there.
+    /// Whether a new management key may reach as far as this: within the caller's own boundary, and to what
+    /// is there.
+    async fn can_be_handed_on(&self, asked: &Asked, boundary: Boundary) -> Result<bool> {
+        let found = match boundary {
+            Boundary::Everything => return Ok(asked.caller.boundary() == Boundary::Everything),
+            Boundary::Organization(id) => self.find_organization(asked, id).await.map(|_| ()),
+            Boundary::Project(id) => self.find_project(asked, id).await.map(|_| ()),
+        };
+        match found {
+            Ok(()) => Ok(true),
+            Err(ControlError::NotFound) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Whether a boundary lies within the caller's own.
     async fn is_within(&self, asked: &Asked, boundary: Boundary) -> Result<bool> {
         self.is_within_cached(asked, boundary, &mut HashMap::new()).await
     }

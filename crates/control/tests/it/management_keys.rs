@@ -128,3 +128,40 @@ async fn lists_of_management_keys_end_at_the_boundary() {
     assert_eq!(seen, 4, "its own and those of its project");
     assert_eq!(world.get("/v1/management-keys").await.json["items"].as_array().unwrap().len(), 8);
 }
+
+#[tokio::test]
+async fn nothing_is_minted_for_what_is_gone() {
+    let world = World::with("standard").await;
+    let (gone, project) = world.another_customer("standard").await;
+    world.ask(&world.operator, "DELETE", &format!("/v1/organizations/{gone}"), Value::Null).await.expect(200);
+    for within in [json!({ "organization": gone }), json!({ "project": project })] {
+        let body = json!({ "name": "x", "scopes": ["verify"], "within": within });
+        assert_eq!(world.post("/v1/management-keys", body).await.fields(), ["within"], "{within}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn l01_a_revoked_management_key_commits_nothing_after_its_revocation_returned() {
+    let world = std::sync::Arc::new(World::with("standard").await);
+    let secret = world.management_key(&["keys:*"], Value::Null).await;
+    let id = world.ask(&secret, "GET", "/v1/whoami", Value::Null).await.text("/management_key/id").to_owned();
+    let path = format!("/v1/projects/{}/keys", world.project);
+    let started = std::sync::Arc::new(tokio::sync::Barrier::new(21));
+    let tasks: Vec<_> = (0..20)
+        .map(|_| {
+            let (world, secret, path) = (std::sync::Arc::clone(&world), secret.clone(), path.clone());
+            let started = std::sync::Arc::clone(&started);
+            tokio::spawn(async move {
+                started.wait().await;
+                world.ask(&secret, "POST", &path, json!({})).await.status.as_u16()
+            })
+        })
+        .collect();
+    started.wait().await;
+    world.post(&format!("/v1/management-keys/{id}/revoke"), Value::Null).await.expect(200);
+    let revision = world.get("/v1/changes/head").await.json["revision"].clone();
+    for task in tasks {
+        assert!(matches!(task.await.unwrap(), 201 | 401));
+    }
+    assert_eq!(world.get("/v1/changes/head").await.json["revision"], revision);
+}

@@ -38,6 +38,20 @@ async fn i07_the_document_is_the_one_in_docs() {
     assert!(kept == served.body, "docs/openapi.json is not what the code says: {how}");
 }
 
+/// The page on problems names every code, and no other.
+#[tokio::test]
+async fn every_code_stands_in_docs() {
+    let world = World::with("standard").await;
+    let document = world.get("/openapi.json").await.json;
+    let codes = &document["components"]["schemas"]["Problem"]["properties"]["code"]["enum"];
+    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/api.md")).unwrap();
+    let table = page.split("## Problems").nth(1).unwrap();
+    let told: std::collections::BTreeSet<_> = table.split('`').skip(1).step_by(2).collect();
+    for code in codes.as_array().unwrap().iter().filter_map(Value::as_str) {
+        assert!(told.contains(code), "docs/api.md does not name {code}");
+    }
+}
+
 #[tokio::test]
 async fn t04_every_operation_takes_its_scope_and_no_other() {
     let world = World::with("standard").await;
@@ -81,6 +95,9 @@ async fn answers_fit_the_schemas_they_are_documented_with() {
     assert_eq!(told, known);
     let codes = &document["components"]["schemas"]["Problem"]["properties"]["code"]["enum"];
     assert!(codes.as_array().unwrap().contains(&json!("active_key_limit")));
+    assert_eq!(document["components"]["schemas"]["Key"]["properties"]["state"]["enum"][4], "revoked");
+    assert_eq!(document["paths"]["/v1/keys/{key}/rotate"]["post"]["requestBody"]["required"], false);
+    assert_eq!(document["paths"]["/v1/organizations"]["post"]["requestBody"]["required"], true);
     for body in ["CreateKey", "EditKey", "CreateManagementKey", "Nothing"] {
         assert_eq!(document["components"]["schemas"][body]["additionalProperties"], false, "{body}");
     }

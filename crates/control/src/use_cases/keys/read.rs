@@ -6,6 +6,7 @@ use keyward_core::id::{KeyId, ProjectId};
 use keyward_core::key::{Key, Standing};
 use keyward_core::permission::Permission;
 use keyward_core::store::{KeyFilter, Page};
+use keyward_core::text;
 use keyward_core::usage::KeyUsage;
 
 use crate::use_cases::error::{ControlError, Result};
@@ -62,8 +63,10 @@ impl Control {
         asked.require(Permission::KeysRead)?;
         let place = self.find_project(asked, project).await?;
         let now = self.now();
-        let filter =
-            KeyFilter { standing: question.standing.map(|standing| (standing, now)), name: question.name.clone() };
+        // Compared as names are kept; a text that can be no name is nobody's.
+        let name =
+            question.name.as_ref().map(|name| text::name(name, 1, u32::MAX).unwrap_or_else(|_| name.clone()));
+        let filter = KeyFilter { standing: question.standing.map(|standing| (standing, now)), name };
         let page = Page { before: question.before, limit: question.limit + 1 };
         let found = self.store.keys(place.project.id, &filter, page).await?;
         let Listed { items, next } = Listed::cut(found, question.limit, |key| key.created_revision);

@@ -87,8 +87,7 @@ impl Control {
             let place = self.plan_project(organization, wish, now)?;
             let id = place.project.id;
             let first_key = self.plan_first_key(&place, now)?;
-            let mut expect = place.expectations();
-            expect.pop();
+            let expect = place.expectations_around();
             let created = ProjectChange::Created { project: Box::new(place.project.clone()) };
             let mut changes = vec![Change::Project { of: place.project_ref(), what: created }];
             changes.extend(first_key.iter().map(|(key, _)| Change::Key {

@@ -62,10 +62,16 @@ impl Place {
 
     /// That neither project, organization nor contract has changed since.
     pub fn expectations(&self) -> Vec<Expect> {
+        let mut expect = self.expectations_around();
+        expect.push(Expect::Project(self.project.id, self.project.revision));
+        expect
+    }
+
+    /// The same for a project that is only being made.
+    pub fn expectations_around(&self) -> Vec<Expect> {
         vec![
             Expect::Api(self.api.name.clone(), self.api.revision),
             Expect::Organization(self.organization.id, self.organization.revision),
-            Expect::Project(self.project.id, self.project.revision),
         ]
     }
 
