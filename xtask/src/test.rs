@@ -37,7 +37,7 @@ impl std::fmt::Display for Told {
 }
 
 fn run_steps(root: &Path, only: Option<&str>, steps: &mut Steps, all: &mut Tally) -> Result<()> {
-    steps.step("packages", || machine::need_programs(&[("node", "nodejs"), ("npm", "npm")]))?;
+    steps.step("packages", || machine::need_programs(&[("node", "nodejs"), ("npm", "npm"), ("curl", "curl")]))?;
     steps.step("clients", || clients::install(root))?;
     // Both run whatever becomes of the first: the counts are of all tests.
     let tests = steps.step("tests", || counted(&mut tests(root, only), all));

@@ -11,14 +11,14 @@ fn key(keyward: &Keyward, wish: Value) -> Key {
     first.unwrap_or_else(|| keyward.make(&project, wish))
 }
 
-/// Calls with a key, and again once it is revoked.
+/// Calls with a key, and again from the same process once it is revoked.
 fn accepted_then_refused(name: &'static str, preset: &str, wish: Value) -> (Value, Value) {
     let keyward = Keyward::dev(preset);
     let key = key(&keyward, wish);
-    let call = || Sdk::new(name, &keyward).key(&key.secret).call();
-    let accepted = call();
+    let mut client = Sdk::new(name, &keyward).key(&key.secret).start();
+    let accepted = client.call();
     keyward.revoke(&key.id).expect(200);
-    let refused = call();
+    let refused = client.call();
     assert_eq!((&accepted["ok"], &refused["ok"]), (&json!(true), &json!(false)), "{accepted}\n{refused}");
     (accepted["data"].clone(), refused)
 }

@@ -194,16 +194,17 @@ fn g16_a_lost_key_is_rotated_without_presenting_it() {
 fn g17_an_integration_on_the_old_key_is_told_in_its_clients_words() {
     let keyward = Keyward::dev("getprofile");
     let old = keyward.first_key();
-    let call = |secret: &str| Sdk::new("getprofile", &keyward).key(secret).call();
-    let answered = call(&old.secret);
+    let client = |secret: &str| Sdk::new("getprofile", &keyward).key(secret).start();
+    let mut integration = client(&old.secret);
+    let answered = integration.call();
     assert_eq!(answered["ok"], true, "{answered}");
     assert_eq!(answered["data"]["profile"]["id"], "abc123", "{answered}");
     let new = Key::of(&keyward.rotate(&old.id, json!({})).expect(201));
-    let thrown = call(&old.secret);
+    let thrown = integration.call();
     assert_eq!(
         (&thrown["error_class"], &thrown["message"]),
         (&json!("Error"), &json!("Invalid API key")),
         "{thrown}"
     );
-    assert_eq!(call(&new.secret)["ok"], true);
+    assert_eq!(client(&new.secret).call()["ok"], true);
 }

@@ -1,8 +1,8 @@
 //! The vendors' published clients, driven by tests/clients and installed by `cargo xtask test`.
 
-use std::io::Write;
+use std::io::{BufRead, BufReader, Read, Write};
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 
 use serde_json::{Map, Value};
 
@@ -19,7 +19,7 @@ const VARIABLES: [&str; 7] = [
     "GETPROFILE_API_KEY",
 ];
 
-/// One call of a published client, as tests/clients/README.md describes it.
+/// How a published client is called, as tests/clients/README.md describes it.
 pub struct Sdk {
     name: &'static str,
     given: Map<String, Value>,
@@ -50,27 +50,55 @@ impl Sdk {
         self
     }
 
-    /// Makes the call: `{"ok", "status", "error_class", "message", "data"}`.
+    /// Makes one call: `{"ok", "status", "error_class", "message", "data"}`.
     #[track_caller]
     pub fn call(self) -> Value {
+        self.start().call()
+    }
+
+    /// Starts the client's process, to make calls one after another.
+    #[track_caller]
+    pub fn start(self) -> RunningSdk {
         let launcher = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../target/clients/run"));
         assert!(launcher.is_file(), "the vendors' clients are not installed: run cargo xtask test");
         let mut command = Command::new(launcher);
         for variable in VARIABLES {
             command.env_remove(variable);
         }
-        let mut driver = command
-            .arg(self.name)
-            .envs(self.environment)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        driver.stdin.take().unwrap().write_all(format!("{}\n", Value::from(self.given)).as_bytes()).unwrap();
-        let output = driver.wait_with_output().unwrap();
-        let stderr = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{} ended with {}: {stderr}", self.name, output.status);
-        serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{}: {error}: {stderr}", self.name))
+        command.arg(self.name).envs(self.environment);
+        let piped = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut driver = piped.spawn().unwrap();
+        let answers = BufReader::new(driver.stdout.take().unwrap());
+        RunningSdk { driver, answers, given: Value::from(self.given) }
+    }
+}
+
+/// A client's process. Each call builds a client anew.
+pub struct RunningSdk {
+    driver: Child,
+    answers: BufReader<ChildStdout>,
+    given: Value,
+}
+
+impl RunningSdk {
+    /// Makes the call once more.
+    #[track_caller]
+    pub fn call(&mut self) -> Value {
+        let mut answer = String::new();
+        let asked = writeln!(self.driver.stdin.as_mut().unwrap(), "{}", self.given);
+        let told = asked.and_then(|()| self.answers.read_line(&mut answer));
+        if told.is_ok() && !answer.is_empty() {
+            return serde_json::from_str(&answer).unwrap();
+        }
+        let mut stderr = String::new();
+        self.driver.stderr.take().unwrap().read_to_string(&mut stderr).unwrap();
+        panic!("no answer from the client's driver: {stderr}")
+    }
+}
+
+impl Drop for RunningSdk {
+    fn drop(&mut self) {
+        let _ = self.driver.kill();
+        let _ = self.driver.wait();
     }
 }
