@@ -1,6 +1,7 @@
 //! The rows of conformance.md, a file for each vendor and a test for each row, named after it. Requests are
 //! the vendors' own; what they are answered with is written down here, not read from the contracts.
 
+mod dev;
 mod getprofile;
 mod metriport;
 mod profound;

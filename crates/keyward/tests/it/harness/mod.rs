@@ -12,9 +12,10 @@ mod server;
 mod upstream;
 
 pub use contract::{Place, Terms};
+pub use curl::curl;
 pub use request::{Refused, Request};
 pub use sdk::Sdk;
-pub use server::{Key, Keyward, Reply, Started};
+pub use server::{Key, Keyward, Reply, Started, binary};
 pub use upstream::{Scripted, Seen, Upstream};
 
 use std::time::{Duration, Instant};
