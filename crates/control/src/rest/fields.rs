@@ -177,8 +177,7 @@ macro_rules! ids_from_values {
 
 ids_from_values!(OrganizationId ProjectId);
 
-/// The ids of keys. One that can be none is told apart from one that names nothing by nobody: both are told
-/// by their place in the list.
+/// The ids of keys. A text that can be none is told by its place in the list.
 #[derive(Debug)]
 pub(super) struct KeyIds(pub Vec<KeyId>);
 

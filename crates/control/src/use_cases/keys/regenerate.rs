@@ -17,6 +17,9 @@ use crate::use_cases::error::{ControlError, Result};
 use crate::use_cases::projects::Place;
 use crate::use_cases::{Asked, Control};
 
+/// One attempt: done, or not, for this is no longer so.
+type Attempt = std::result::Result<Rotated, Expect>;
+
 impl Control {
     /// Rotates a project's one live key, or makes one where none is live.
     ///
@@ -76,7 +79,7 @@ impl Control {
         place: &Place,
         old: &Key,
         overlap: Option<Duration>,
-    ) -> Result<std::result::Result<Rotated, Expect>> {
+    ) -> Result<Attempt> {
         let now = self.now();
         let rotation = self.plan_rotation(place, old, overlap, now).await?;
         match self.commit(asked, now, rotation.plan()).await? {
@@ -87,12 +90,7 @@ impl Control {
     }
 
     /// Makes a key where `live` others (on their way out) are all there are, and no more by then.
-    async fn try_first(
-        &self,
-        asked: &Asked,
-        place: &Place,
-        live: usize,
-    ) -> Result<std::result::Result<Rotated, Expect>> {
+    async fn try_first(&self, asked: &Asked, place: &Place, live: usize) -> Result<Attempt> {
         place.require_served()?;
         let live = u32::try_from(live).unwrap_or(u32::MAX);
         if let Some(limit) = place.active_key_limit().filter(|&limit| live >= limit) {
