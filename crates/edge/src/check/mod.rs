@@ -22,6 +22,7 @@ use metrics::Counter;
 
 use self::question::Wrong;
 use crate::gateway::credential::{self, Place};
+use crate::gateway::headers;
 use crate::gateway::identity::Identities;
 use crate::reply::{Problem, Reply, X_REQUEST_ID, problem, whole};
 use crate::serve::caller::Turn;
@@ -57,6 +58,7 @@ pub(crate) enum Refused {
     Unavailable,
     TooLarge,
     UnsupportedMediaType,
+    Head(Refusal),
     TimedOut,
     Wrong(Wrong),
 }
@@ -76,6 +78,7 @@ impl Check {
 
     async fn verify(&self, turn: &Turn, request: Request<Incoming>) -> Result<Bytes, Refused> {
         let (parts, body) = request.into_parts();
+        headers::check(&parts, turn.caller.worker.caps.head()).map_err(Refused::Head)?;
         check_request(&parts)?;
         let engine = &turn.caller.worker.engine;
         let asking = self.authenticate(engine, &parts.headers).await?;
@@ -203,7 +206,7 @@ impl Refused {
             Refused::Unauthenticated => {
                 headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
             }
-            Refused::MethodNotAllowed => {
+            Refused::MethodNotAllowed | Refused::Head(Refusal::MethodNotAllowed) => {
                 headers.insert(ALLOW, HeaderValue::from_static("POST"));
             }
             Refused::Unavailable => {
@@ -240,6 +243,19 @@ impl Refused {
             Refused::UnsupportedMediaType => {
                 let detail = "The body is application/json, without a content encoding.";
                 (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", detail)
+            }
+            Refused::Head(Refusal::UriTooLong) => {
+                (StatusCode::URI_TOO_LONG, "uri_too_long", "The request's address is too long.")
+            }
+            Refused::Head(Refusal::HeadersTooLarge) => {
+                let detail = "The request's headers are too many or too large.";
+                (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "headers_too_large", detail)
+            }
+            Refused::Head(Refusal::MethodNotAllowed) => {
+                (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "Use POST.")
+            }
+            Refused::Head(_) => {
+                (StatusCode::BAD_REQUEST, "unparseable", "The request's head is malformed or ambiguous.")
             }
             Refused::TimedOut => (StatusCode::BAD_REQUEST, "unparseable", "The body broke off."),
             Refused::Wrong(Wrong::Unparseable(detail)) => {

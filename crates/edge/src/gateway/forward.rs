@@ -4,7 +4,7 @@ use bytes::Bytes;
 use http::header::{HOST, HeaderValue};
 use http::request::Parts;
 use http::uri::PathAndQuery;
-use http::{Request, Response, Uri, Version};
+use http::{Request, Response, StatusCode, Uri, Version};
 use hyper::body::Incoming;
 use keyward_core::decision::Grant;
 use keyward_core::denial::Refusal;
@@ -26,6 +26,9 @@ impl Visit<'_> {
         let gateway = &self.served.in_force.contract.gateway;
         let sent = upstream.send(request, gateway.timeout, &self.turn.lifeline).await;
         let (answer, connection) = sent.map_err(|failure| self.refusal_of(failure))?;
+        if answer.status() == StatusCode::SWITCHING_PROTOCOLS || !headers::is_clear(answer.headers()) {
+            return Err(self.refusal_of(Failure::Unreachable));
+        }
         let mut connection = Some(connection);
         if hyper::body::Body::is_end_stream(answer.body())
             && let Some(connection) = connection.take()
@@ -100,7 +103,7 @@ impl Visit<'_> {
     pub(super) fn refusal_of(&self, failure: Failure) -> Refusal {
         let refusal = match (self.turn.lifeline.body_fault(), failure) {
             (BodyFault::TooLarge, _) => Refusal::BodyTooLarge,
-            (BodyFault::Broken, _) => Refusal::BadRequest,
+            (BodyFault::Broken, _) => {eprintln!("BROKEN"); Refusal::BadRequest},
             (BodyFault::None, Failure::Revoked) => Refusal::Revoked,
             (BodyFault::None, Failure::Timeout) => Refusal::UpstreamTimeout,
             (BodyFault::None, Failure::Unreachable) => Refusal::UpstreamUnreachable,

@@ -89,6 +89,16 @@ pub(crate) fn clean_request(headers: &mut HeaderMap, version: Version, is_proxy_
     }
 }
 
+/// Whether an answer's length can be told in one way only.
+pub(crate) fn is_clear(headers: &HeaderMap) -> bool {
+    match (headers.get(TRANSFER_ENCODING), headers.get(CONTENT_LENGTH)) {
+        (None, None) => true,
+        (Some(encoding), None) => encoding.as_bytes().eq_ignore_ascii_case(b"chunked"),
+        (None, Some(length)) => length.as_bytes().iter().all(u8::is_ascii_digit),
+        (Some(_), Some(_)) => false,
+    }
+}
+
 /// Takes out of an answer's headers all that is of one hop or could be taken for ours.
 pub(crate) fn clean_answer(headers: &mut HeaderMap) {
     remove_listed(headers);
@@ -168,7 +178,7 @@ pub(crate) fn upgrade(parts: &Parts) -> Option<HeaderValue> {
     let protocol = parts.headers.get(http::header::UPGRADE)?;
     let is_http = names(protocol).any(|name| {
         let name = name.split('/').next().unwrap_or_default();
-        name.is_empty() || name.eq_ignore_ascii_case("h2c") || name.to_ascii_lowercase().starts_with("http")
+        name.is_empty() || ["h2", "h2c"].iter().any(|h2| name.eq_ignore_ascii_case(h2)) || name.to_ascii_lowercase().starts_with("http")
     });
     (asks && !is_http && parts.version == Version::HTTP_11).then(|| protocol.clone())
 }
@@ -316,7 +326,7 @@ mod tests {
             upgrade(&parts(Request::builder().uri("/").header("connection", "keep-alive, Upgrade").header("upgrade", protocol)))
         };
         assert!(asking("websocket").is_some());
-        for http in ["h2c", "HTTP/2.0", "websocket, h2c", ""] {
+        for http in ["h2c", "h2", "HTTP/2.0", "websocket, h2c", ""] {
             assert!(asking(http).is_none(), "{http}");
         }
     }

@@ -19,8 +19,9 @@ use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use http::header::CONNECTION;
 use http::request::Parts;
-use http::{HeaderValue, Request, StatusCode};
+use http::{HeaderValue, Request, StatusCode, Version};
 use hyper::body::Incoming;
 use keyward_core::decision::{RequestFacts, ResourceNamed};
 use keyward_core::denial::Refusal;
@@ -64,6 +65,7 @@ impl Gateway {
         listener: Option<&ApiName>,
     ) -> Reply {
         let (parts, body) = request.into_parts();
+        let is_http1 = parts.version < Version::HTTP_2;
         let table = self.tables.current(&turn.caller.worker.engine);
         let Some(routed) = table.route(listener, headers::host(&parts), parts.uri.path()) else {
             return no_such_api(request_id);
@@ -76,7 +78,12 @@ impl Gateway {
                 served.count_refused(refusal);
                 turn.lifeline.begin();
                 drop(turn.lifeline.release());
-                served.refusals.answer(refusal, request_id)
+                let mut reply = served.refusals.answer(refusal, request_id);
+                if is_http1 && refusal == Refusal::BadRequest {
+                    // Who sends what can be read in two ways may see the next request begin elsewhere.
+                    reply.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+                }
+                reply
             }
         }
     }
@@ -179,7 +186,7 @@ fn no_such_api(request_id: &HeaderValue) -> Reply {
 }
 
 impl crate::serve::Caps {
-    fn head(&self) -> HeadCaps {
+    pub(crate) fn head(&self) -> HeadCaps {
         HeadCaps {
             headers_max: self.headers_max,
             header_bytes_max: self.header_bytes_max,

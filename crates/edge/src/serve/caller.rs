@@ -17,6 +17,7 @@ use tokio::net::TcpStream;
 
 use super::framing::Framing;
 use super::lifeline::{Lifeline, Party, Watched};
+use super::linger;
 use super::worker::{Door, Worker};
 
 /// What is read of a socket at a time: also the largest piece of a body that goes on in one.
@@ -98,6 +99,11 @@ impl Caller {
         }
     }
 
+    /// Whether the caller may still be sending: the connection ended within a request, and was not cut.
+    pub fn is_mid_request(&self) -> bool {
+        self.framing.as_ref().is_some_and(|framing| framing.lock().is_within()) && !self.lifeline.was_cut()
+    }
+
     fn is_http1(&self) -> bool {
         self.framing.is_some()
     }
@@ -142,6 +148,9 @@ impl Drop for Socket {
         // A connection that is cut is reset: what the kernel still holds of it must not arrive either.
         if self.caller.lifeline.was_cut() {
             let _ = self.stream.inner().set_zero_linger();
+        }
+        if self.caller.is_mid_request() {
+            linger::begin(self.stream.inner(), &self.caller);
         }
     }
 }

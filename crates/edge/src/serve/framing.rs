@@ -8,6 +8,8 @@
 /// The longest line of a chunk's size, extensions included, and the longest head that is looked at.
 const CHUNK_LINE_MAX: usize = 4096;
 const HEAD_MAX: usize = 64 * 1024;
+/// The one transfer coding that is spoken here.
+const CHUNKED: &[u8] = b"chunked";
 
 /// What must not be passed on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,7 +58,8 @@ enum Value {
     #[default]
     Other,
     Length(Option<u64>),
-    Encoding,
+    /// So many letters of `chunked` so far.
+    Encoding(usize),
 }
 
 impl Framing {
@@ -67,6 +70,11 @@ impl Framing {
     /// Whether the next byte would be the first of a request.
     pub fn is_between(&self) -> bool {
         self.state == State::Head && self.head.length == 0
+    }
+
+    /// Whether a request has begun and its end was not read.
+    pub fn is_within(&self) -> bool {
+        self.state != State::Ended && !self.is_between()
     }
 
     /// The connection is upgraded: what follows is no HTTP.
@@ -197,7 +205,8 @@ impl Head {
         match self.value {
             Value::Other if byte == b':' && self.has_request_line => self.name_ends(column)?,
             Value::Length(sum) => self.value = Value::Length(length_with(sum, byte)?),
-            _ => {}
+            Value::Encoding(letters) => self.value = Value::Encoding(encoding_with(letters, byte)?),
+            Value::Other => {}
         }
         if let Some(place) = self.start.get_mut(column) {
             *place = byte.to_ascii_lowercase();
@@ -213,7 +222,7 @@ impl Head {
             Some(b"transfer-encoding") if self.is_chunked => return Err(Ambiguous),
             Some(b"transfer-encoding") => {
                 self.is_chunked = true;
-                self.value = Value::Encoding;
+                self.value = Value::Encoding(0);
             }
             _ => {}
         }
@@ -224,7 +233,8 @@ impl Head {
         match self.value {
             Value::Length(None) => return Err(Ambiguous),
             Value::Length(length) => self.content_length = length,
-            Value::Encoding | Value::Other => {}
+            Value::Encoding(letters) if letters < CHUNKED.len() => return Err(Ambiguous),
+            Value::Encoding(_) | Value::Other => {}
         }
         self.has_request_line |= self.line > 0;
         (self.value, self.line, self.last, self.start) = (Value::Other, 0, b'\n', [0; 20]);
@@ -240,6 +250,16 @@ fn length_with(sum: Option<u64>, byte: u8) -> Result<Option<u64>, Ambiguous> {
             sum.map(Some).ok_or(Ambiguous)
         }
         b' ' | b'\t' => Ok(sum),
+        _ => Err(Ambiguous),
+    }
+}
+
+/// The next character of a Transfer-Encoding: the one word, with blanks only around it.
+fn encoding_with(letters: usize, byte: u8) -> Result<usize, Ambiguous> {
+    match CHUNKED.get(letters) {
+        Some(letter) if byte.eq_ignore_ascii_case(letter) => Ok(letters + 1),
+        Some(_) if letters == 0 && matches!(byte, b' ' | b'\t') => Ok(0),
+        None if matches!(byte, b' ' | b'\t') => Ok(letters),
         _ => Err(Ambiguous),
     }
 }
@@ -271,6 +291,7 @@ mod tests {
             ("POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n3;x=y\r\n\n\n\n\r\n0\r\nA: b\r\n\r\n", true),
             ("POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n", false),
             ("POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nA\r\n0123456789\r\n0\r\n\r\nGET / HTTP/1.1\r\n\r\n", true),
+            ("POST / HTTP/1.1\r\nTransfer-Encoding: \t CHUNKED \r\n\r\n0\r\n\r\n", true),
             ("GET /a:b HTTP/1.1\r\nX-A: content-length: 9\r\n\r\n", true),
         ] {
             assert_eq!(read(text), Ok(is_between), "{text:?}");
@@ -296,6 +317,12 @@ mod tests {
             "POST / HTTP/1.1\r\nContent-Length: 99999999999999999999\r\n\r\n",
             "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n",
             "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nFFFFFFFFFFFFFFFFF\r\n",
+            "POST / HTTP/1.1\r\nTransfer-Encoding: gzip, chunked\r\n\r\n",
+            "POST / HTTP/1.1\r\nTransfer-Encoding: chunked, identity\r\n\r\n",
+            "POST / HTTP/1.1\r\nTransfer-Encoding: chunkedx\r\n\r\n",
+            "POST / HTTP/1.1\r\nTransfer-Encoding: chun ked\r\n\r\n",
+            "POST / HTTP/1.1\r\nTransfer-Encoding: \x0bchunked\r\n\r\n",
+            "POST / HTTP/1.1\r\nTransfer-Encoding:\r\n\r\n",
         ] {
             assert_eq!(read(text), Err(Ambiguous), "{text:?}");
         }

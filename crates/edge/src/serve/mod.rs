@@ -9,6 +9,7 @@ pub(crate) mod caller;
 mod connection;
 mod framing;
 pub(crate) mod lifeline;
+mod linger;
 pub(crate) mod worker;
 
 use std::collections::BTreeMap;
