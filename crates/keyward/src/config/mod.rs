@@ -265,6 +265,12 @@ impl Config {
         self.count("gateway.connections_max") as usize
     }
 
+    /// How long a caller of the data plane may take for a head, and make it wait for a body.
+    pub fn gateway_patience(&self) -> (Duration, Duration) {
+        let read = |name| Duration::from_secs(self.count(name));
+        (read("gateway.header_timeout_seconds"), read("gateway.body_grace_seconds"))
+    }
+
     /// The most connections to the control plane.
     pub fn control_connections_max(&self) -> usize {
         self.count("control.connections_max") as usize

@@ -118,6 +118,20 @@ pub static SETTINGS: &[Setting] = &[
         "the most connections to the check and the gateway listener each",
     ),
     setting(
+        "gateway.header_timeout_seconds",
+        None,
+        Kind::Count { min: 1, max: 3600 },
+        "10",
+        "how long a caller of the check and the gateway listener may take to send a request's head",
+    ),
+    setting(
+        "gateway.body_grace_seconds",
+        None,
+        Kind::Count { min: 1, max: 3600 },
+        "10",
+        "how long a caller may make them wait for a body in all, beside a second for every KiB that came",
+    ),
+    setting(
         "gateway.workers",
         None,
         Kind::Count { min: 0, max: 1024 },

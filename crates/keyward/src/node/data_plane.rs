@@ -72,7 +72,9 @@ impl DataPlane {
         options.default_upstream = upstream;
         options.default_api = config.gateway_api();
         options.workers = config.gateway_workers();
-        options.caps = Caps { connections_max: config.gateway_connections_max(), ..Caps::default() };
+        let (header_timeout, body_grace) = config.gateway_patience();
+        let connections_max = config.gateway_connections_max();
+        options.caps = Caps { connections_max, header_timeout, body_grace, ..Caps::default() };
         options.trusted_proxies = config.trusted_proxies();
         let edge = keyward_edge::start(options, Arc::clone(engine))
             .map_err(|error| Failure::usage(error.to_string()).advise("An upstream is an http or https URL."))?;
