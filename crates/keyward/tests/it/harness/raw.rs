@@ -16,6 +16,16 @@ impl Socket {
         Socket(socket)
     }
 
+    /// From now on waits at most this long for what is read; 20 seconds at first.
+    pub fn patience(&mut self, limit: Duration) {
+        self.0.set_read_timeout(Some(limit)).unwrap();
+    }
+
+    /// Says that nothing more will be sent.
+    pub fn finish(&mut self) {
+        let _ = self.0.shutdown(std::net::Shutdown::Write);
+    }
+
     /// Sends bytes; whether the other side still took them.
     pub fn send(&mut self, bytes: impl AsRef<[u8]>) -> bool {
         self.0.write_all(bytes.as_ref()).and_then(|()| self.0.flush()).is_ok()
@@ -125,6 +135,15 @@ impl Answer {
 /// Sends one request on a connection of its own and reads its answer.
 pub fn exchange(address: &str, request: impl AsRef<[u8]>) -> Option<Answer> {
     let mut socket = Socket::connect(address);
+    socket.send(request);
+    socket.answer()
+}
+
+/// The same where the address may be gone by now: none where the connection is refused.
+pub fn try_exchange(address: &str, request: impl AsRef<[u8]>) -> Option<Answer> {
+    let socket = TcpStream::connect(address).ok()?;
+    socket.set_read_timeout(Some(Duration::from_secs(20))).ok()?;
+    let mut socket = Socket(socket);
     socket.send(request);
     socket.answer()
 }

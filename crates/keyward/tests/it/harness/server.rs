@@ -160,6 +160,11 @@ impl Keyward {
         self.child.try_wait().unwrap().is_none()
     }
 
+    /// The exit code once the process has ended of itself; none while it runs.
+    pub fn exit_code(&mut self) -> Option<Option<i32>> {
+        self.child.try_wait().unwrap().map(|status| status.code())
+    }
+
     /// kill -9, and wait until it is gone.
     pub fn kill(&mut self) {
         let _ = self.child.kill();
