@@ -1,9 +1,10 @@
 //! Contracts are data: whatever one says, holds. `suite` reads a contract and checks Keyward against it; it is
 //! run for every preset and for a sixth vendor that is a file and nothing else. `applying` is about putting
-//! contracts in force, `cli` about `keyward apply` and `keyward contract`.
+//! contracts in force, `cli` about `keyward apply` and `keyward contract`, `keys_by_cli` about their rules there.
 
 mod applying;
 mod cli;
+mod keys_by_cli;
 mod sixth;
 mod suite;
 
