@@ -46,12 +46,13 @@ impl Control {
         self.change_project(asked, id, |place| decide_edit(place, edit)).await
     }
 
-    /// Has a project's keys refused until it is resumed.
+    /// Has a project's keys refused until it is resumed. The operator's side of a project: an organization
+    /// that is suspended must not be able to resume itself.
     ///
     /// # Errors
-    /// Where there is no project that the caller reaches.
+    /// Where there is no project that the caller reaches, or the caller is not the operator.
     pub async fn suspend_project(&self, asked: &Asked, id: ProjectId) -> Result<(SeenProject, InForce)> {
-        asked.require(Permission::ProjectsWrite)?;
+        self.require_operator(asked, id).await?;
         let suspended = ProjectChange::Suspended;
         self.change_project(asked, id, |place| Ok(only(place.project.state.is_active(), &suspended))).await
     }
@@ -59,11 +60,18 @@ impl Control {
     /// Has a project served again.
     ///
     /// # Errors
-    /// Where there is no project that the caller reaches.
+    /// Where there is no project that the caller reaches, or the caller is not the operator.
     pub async fn resume_project(&self, asked: &Asked, id: ProjectId) -> Result<(SeenProject, InForce)> {
-        asked.require(Permission::ProjectsWrite)?;
+        self.require_operator(asked, id).await?;
         let resumed = ProjectChange::Resumed;
         self.change_project(asked, id, |place| Ok(only(!place.project.state.is_active(), &resumed))).await
+    }
+
+    /// Goes on for whom nothing is out of reach; what is out of reach is told like what does not exist.
+    async fn require_operator(&self, asked: &Asked, id: ProjectId) -> Result<()> {
+        asked.require(Permission::ProjectsWrite)?;
+        self.find_project(asked, id).await?;
+        asked.require_everywhere(Permission::ProjectsWrite)
     }
 
     /// Ends a project, with its keys, for ever.
