@@ -103,7 +103,7 @@ impl Visit<'_> {
     pub(super) fn refusal_of(&self, failure: Failure) -> Refusal {
         let refusal = match (self.turn.lifeline.body_fault(), failure) {
             (BodyFault::TooLarge, _) => Refusal::BodyTooLarge,
-            (BodyFault::Broken, _) => {eprintln!("BROKEN"); Refusal::BadRequest},
+            (BodyFault::Broken, _) => Refusal::BadRequest,
             (BodyFault::None, Failure::Revoked) => Refusal::Revoked,
             (BodyFault::None, Failure::Timeout) => Refusal::UpstreamTimeout,
             (BodyFault::None, Failure::Unreachable) => Refusal::UpstreamUnreachable,
