@@ -49,7 +49,8 @@ mod tests {
     fn i01_names_are_normal_and_show_what_they_are() {
         assert_eq!(name("  Zu\u{0308}rich ", 1, 100).unwrap(), "Z\u{fc}rich");
         assert_eq!(name("👩\u{200D}💻", 1, 100).unwrap(), "👩\u{200D}💻");
-        for bad in ["", "   ", "a\u{202E}b", "a\u{0}b", "a\u{85}b", "a\nb", "a\u{200B}b", "\u{FEFF}a", "a\u{FFFF}"] {
+        for bad in ["", "   ", "a\u{202E}b", "a\u{0}b", "a\u{85}b", "a\nb", "a\u{200B}b", "\u{FEFF}a", "a\u{FFFF}"]
+        {
             assert!(name(bad, 1, 100).is_err(), "{bad:?}");
         }
         assert!(name(&"x".repeat(65_536), 1, 100).is_err());

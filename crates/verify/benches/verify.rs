@@ -26,9 +26,8 @@ use keyward_verify::{ApiInForce, Ask, Engine, EngineOptions, SystemClock};
 const PROJECTS: u128 = 1000;
 
 fn main() {
-    let number = |name: &str, default: usize| {
-        std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
-    };
+    let number =
+        |name: &str, default: usize| std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default);
     // `cargo test --benches` runs this too: small then, to see that it works.
     let small = !std::env::args().any(|arg| arg == "--bench");
     let keys = number("KEYS", if small { 2_000 } else { 1_000_000 });
@@ -40,9 +39,10 @@ fn main() {
 async fn run(keys: usize, rounds: usize) {
     let peppers = Arc::new(Peppers::new(&[(1, &[7; 32])]).expect("a pepper"));
     let (store, secrets) = synthetic(&peppers, keys);
-    let engine = Engine::start(Arc::new(store), Arc::clone(&peppers), Arc::new(SystemClock), EngineOptions::default())
-        .await
-        .expect("the engine starts");
+    let engine =
+        Engine::start(Arc::new(store), Arc::clone(&peppers), Arc::new(SystemClock), EngineOptions::default())
+            .await
+            .expect("the engine starts");
     let api = engine.api(&"standard".parse().expect("a name")).expect("the API is in force");
 
     let before = resident();
@@ -80,7 +80,10 @@ async fn run(keys: usize, rounds: usize) {
     row("of which recognising it (base62, CRC, HMAC)", best[4]);
     row("for comparison: a bare papaya look-up among as many, at random", best[5]);
     println!("\n| memory | bytes a key |\n| --- | --- |");
-    println!("| in all | {entries:.0} |\n| of which the two indexes | {index:.0} |\n| beside the indexes | {:.0} |", entries - index);
+    println!(
+        "| in all | {entries:.0} |\n| of which the two indexes | {index:.0} |\n| beside the indexes | {:.0} |",
+        entries - index
+    );
     engine.stop().await;
 }
 
@@ -313,4 +316,3 @@ not_asked! {
     add_canary(version: PepperVersion, canary: &[u8]) -> ();
     retire_pepper(version: PepperVersion) -> ();
 }
-

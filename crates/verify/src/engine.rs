@@ -13,7 +13,7 @@ use keyward_core::clock::Clock;
 use keyward_core::contract::{Contract, ContractError};
 use keyward_core::decision::{Grant, KeyFacts, RequestFacts, Unlimited, decide};
 use keyward_core::denial::{Denial, Refusal};
-use keyward_core::id::{ApiName, KeyId, ProjectId};
+use keyward_core::id::{ApiName, KeyId, OrganizationId, ProjectId};
 use keyward_core::secret::{Digest, Peppers, Recognised, Unrecognised, management_key_format};
 use keyward_core::store::{Store, StoreError};
 use keyward_core::tenancy::ManagementKey;
@@ -136,6 +136,11 @@ impl Identified {
     pub fn project(&self) -> ProjectId {
         self.key.project.id
     }
+
+    /// Its project's organization.
+    pub fn organization(&self) -> OrganizationId {
+        self.key.project.organization
+    }
 }
 
 impl Engine {
@@ -241,7 +246,8 @@ impl Engine {
         let format = management_key_format();
         let recognised = format.recognise(&self.peppers, presented).map_err(denial_of)?;
         let older = format.older_digests(&self.peppers, presented);
-        let found = std::iter::once(*recognised.digest()).chain(older).find_map(|digest| self.management.get(&digest));
+        let found =
+            std::iter::once(*recognised.digest()).chain(older).find_map(|digest| self.management.get(&digest));
         let key = found.ok_or(Denial::new(Refusal::UnknownKey))?;
         match key.is_live(self.clock.now()) {
             true => Ok(key),

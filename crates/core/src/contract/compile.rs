@@ -270,8 +270,10 @@ fn gateway(spec: &GatewaySpec) -> Result<GatewayRules> {
     }
     let path_prefix = spec.path_prefix.clone().filter(|prefix| !prefix.is_empty());
     if let Some(prefix) = &path_prefix {
-        let plain = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
-        let fits = prefix.strip_prefix('/').is_some_and(|rest| rest.split('/').all(|p| plain(p) && p != "." && p != ".."));
+        let plain =
+            |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
+        let fits =
+            prefix.strip_prefix('/').is_some_and(|rest| rest.split('/').all(|p| plain(p) && p != "." && p != ".."));
         if !fits {
             return fail("gateway.path_prefix", "is a path such as /v1, with no slash at its end");
         }

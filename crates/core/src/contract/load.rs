@@ -238,7 +238,8 @@ mod tests {
     #[test]
     fn differences_name_fields() {
         let found = differences(Some("[key]\na = 1\nb = 2\n"), "[key]\na = 1\nb = 3\nc = [1]\n");
-        let names: Vec<_> = found.iter().map(|d| (d.field.as_str(), d.before.as_deref(), d.after.as_deref())).collect();
+        let names: Vec<_> =
+            found.iter().map(|d| (d.field.as_str(), d.before.as_deref(), d.after.as_deref())).collect();
         assert_eq!(names, [("key.b", Some("2"), Some("3")), ("key.c", None, Some("[1]"))]);
     }
 }

@@ -53,7 +53,10 @@ impl Refusals {
 }
 
 /// A refusal's own answer, or for those of the credential the one that they share.
-fn find(refusal: Refusal, answers: &BTreeMap<String, AnswerSpec>) -> Result<(&'static str, &AnswerSpec), Complaint> {
+fn find(
+    refusal: Refusal,
+    answers: &BTreeMap<String, AnswerSpec>,
+) -> Result<(&'static str, &AnswerSpec), Complaint> {
     if let Some(own) = answers.get(refusal.code()) {
         return Ok((refusal.code(), own));
     }
@@ -75,11 +78,10 @@ fn compile_answer(
         return Err(Complaint::new(field(".status"), format!("{status} is not a status from 400 to 599")));
     }
     let message = spec.message.clone().ok_or_else(|| Complaint::new(field(""), "has no message"))?;
-    let shape = spec
-        .body
-        .as_ref()
-        .or(shape)
-        .ok_or_else(|| Complaint::new("refusals.body", "is missing: the JSON that refusals are answered with"))?;
+    let shape =
+        spec.body.as_ref().or(shape).ok_or_else(|| {
+            Complaint::new("refusals.body", "is missing: the JSON that refusals are answered with")
+        })?;
     let body = fill(shape, name, &message).map_err(|reason| Complaint::new("refusals.body", reason))?;
     let headers: Vec<_> = spec.headers.clone().unwrap_or_default().into_iter().collect();
     for (header, value) in &headers {

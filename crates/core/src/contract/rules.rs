@@ -215,9 +215,13 @@ impl RotationRules {
         };
         match self.overlap_max {
             _ if overlap.is_zero() && self.in_place => Ok(overlap),
-            _ if overlap.is_zero() => refuse("must be more than 0: keys of this API are not rotated in place".into()),
+            _ if overlap.is_zero() => {
+                refuse("must be more than 0: keys of this API are not rotated in place".into())
+            }
             None => refuse("must be 0: the old key of this API stops at once".into()),
-            Some(max) if overlap > max => refuse(format!("must be at most {} ({})", max.as_secs(), duration::write(max))),
+            Some(max) if overlap > max => {
+                refuse(format!("must be at most {} ({})", max.as_secs(), duration::write(max)))
+            }
             Some(_) => Ok(overlap),
         }
     }

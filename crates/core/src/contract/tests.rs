@@ -30,7 +30,10 @@ fn every_preset_is_valid_and_so_is_its_resolved_form() {
 
 #[test]
 fn a_contract_overrides_parts_of_a_preset() {
-    let contract = read("schema = 1\nextends = \"qanapi\"\n[key]\nactive_limit = 3\n[refusals]\nbody = { oops = \"{message}\" }\n").unwrap();
+    let contract = read(
+        "schema = 1\nextends = \"qanapi\"\n[key]\nactive_limit = 3\n[refusals]\nbody = { oops = \"{message}\" }\n",
+    )
+    .unwrap();
     assert_eq!(contract.key.active_limit, Some(3));
     assert_eq!(contract.acknowledge.create.len(), 3);
     let answer = contract.refusals.answer(Refusal::Revoked);
@@ -57,9 +60,24 @@ fn what_is_wrong_is_named_with_its_line() {
         ("schema = 1\nextends = \"nowhere\"\n", Some(2), "extends", "nowhere"),
         ("schema = 2\nextends = \"standard\"\n", Some(1), "schema", "schema 1"),
         ("schema = 1\n", None, "plans", ""),
-        ("schema = 1\nextends = \"standard\"\n\n[[routes]]\npath = \"/x\"\nscopes = [\"nope\"]\n", Some(6), "routes.0.scopes", "nope"),
-        ("schema = 1\nextends = \"standard\"\n[refusals.answers]\nrevoked = { status = 200, message = \"x\" }\n", Some(4), "refusals.answers.revoked.status", "200"),
-        ("schema = 1\nextends = \"standard\"\n[credential]\nfrom = [{ header = \"Host\" }]\n", Some(4), "credential.from.0", "Host"),
+        (
+            "schema = 1\nextends = \"standard\"\n\n[[routes]]\npath = \"/x\"\nscopes = [\"nope\"]\n",
+            Some(6),
+            "routes.0.scopes",
+            "nope",
+        ),
+        (
+            "schema = 1\nextends = \"standard\"\n[refusals.answers]\nrevoked = { status = 200, message = \"x\" }\n",
+            Some(4),
+            "refusals.answers.revoked.status",
+            "200",
+        ),
+        (
+            "schema = 1\nextends = \"standard\"\n[credential]\nfrom = [{ header = \"Host\" }]\n",
+            Some(4),
+            "credential.from.0",
+            "Host",
+        ),
         ("schema = 1\nextends = \"standard\"\n[key]\nexpiry = { max = \"1y\" }\n", Some(4), "key.expiry.max", "1y"),
         ("not toml", Some(1), "", ""),
     ];

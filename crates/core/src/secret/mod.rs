@@ -6,7 +6,7 @@
 mod format;
 mod pepper;
 
-pub use format::{imported_digest, imported_digests, Format, Minted, Presented, Recognised, Unrecognised};
+pub use format::{Format, Minted, Presented, Recognised, Unrecognised, imported_digest, imported_digests};
 pub use pepper::{CANARY_LENGTH, PepperError, PepperVersion, Peppers};
 
 use std::fmt;
@@ -86,9 +86,8 @@ impl<'de> Deserialize<'de> for Digest {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         use base64::Engine;
         let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
-        let bytes = base64::engine::general_purpose::STANDARD
-            .decode(text.as_bytes())
-            .map_err(serde::de::Error::custom)?;
+        let bytes =
+            base64::engine::general_purpose::STANDARD.decode(text.as_bytes()).map_err(serde::de::Error::custom)?;
         let bytes = bytes.try_into().map_err(|_| serde::de::Error::custom("a digest is 32 bytes"))?;
         Ok(Digest(bytes))
     }
