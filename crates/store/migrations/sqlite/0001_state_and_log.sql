@@ -6,7 +6,8 @@
 -- 0x4b595744 is "KYWD": `file` and other tools can tell the file by it.
 PRAGMA application_id = 1264146244;
 
--- One row: which store this is, and where its log stands.
+-- One row: which store this is, and where its log stands. probe counts writes that only asked whether there
+-- is room again: SQLite writes nothing where nothing differs.
 CREATE TABLE store (
     only_row      INTEGER PRIMARY KEY CHECK (only_row = 1),
     id            TEXT    NOT NULL,
@@ -14,7 +15,8 @@ CREATE TABLE store (
     public_key    BLOB    NOT NULL,
     seal          BLOB    NOT NULL,
     head_revision BIGINT  NOT NULL,
-    head_hash     BLOB    NOT NULL
+    head_hash     BLOB    NOT NULL,
+    probe         BIGINT  NOT NULL DEFAULT 0
 );
 
 CREATE TABLE log (

@@ -23,6 +23,14 @@ use keyward_core::store::Store;
 
 pub use world::World;
 
+/// Short words for changes, for tests beside the suite.
+pub mod words {
+    pub use super::world::{
+        conflict, created_key, created_management_key, created_organization, created_project, key_change,
+        new_digest, new_number, project_change, revoked_key,
+    };
+}
+
 /// How a kind of store is opened for one case.
 #[async_trait]
 pub trait Fixture: Send + Sync {

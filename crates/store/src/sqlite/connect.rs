@@ -7,6 +7,7 @@ use sqlx::ConnectOptions;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
 
 use super::Connection;
+use super::place::FileIdentity;
 
 /// Another program that holds the file (a copy tool, a shell) is waited for so long.
 const BUSY: Duration = Duration::from_secs(5);
@@ -45,15 +46,24 @@ pub(super) async fn reader(database: &Path) -> sqlx::Result<Connection> {
     reading(database).connect().await
 }
 
-/// A few connections that only read.
+/// A few connections that only read, all opened now. One that has to be opened anew later is refused if the
+/// file at this path is another by then: an old copy must not answer for the store.
 pub(super) async fn readers(database: &Path, count: u32) -> sqlx::Result<SqlitePool> {
+    let (path, identity) = (database.to_owned(), FileIdentity::of(database)?);
     SqlitePoolOptions::new()
         .max_connections(count)
-        .min_connections(1)
+        .min_connections(count)
         .acquire_timeout(BUSY)
         .idle_timeout(None)
         .max_lifetime(None)
         .test_before_acquire(false)
+        .after_connect(move |_, _| {
+            let same = identity.is_at(&path);
+            Box::pin(async move {
+                let replaced = || sqlx::Error::Configuration("the database was deleted or replaced".into());
+                if same { Ok(()) } else { Err(replaced()) }
+            })
+        })
         .connect_with(reading(database))
         .await
 }

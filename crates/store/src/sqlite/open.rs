@@ -76,20 +76,13 @@ pub(super) async fn open(options: SqliteOptions) -> Result<SqliteStore, OpenErro
     let lock = Lock::take(&place)?;
     switch::finish(&place).map_err(OpenError::io("put a restored store in place in", place.dir()))?;
     let database = place.database();
-    if is_there(&place)? {
-        check_file(&database).await?;
-    } else {
-        private_file()
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(&database)
-            .and_then(|_| sync_folder(place.dir()))
-            .map_err(OpenError::io("create", &database))?;
+    if !is_there(&place)? {
+        create(&options, &place).await?;
     }
+    check_file(&database).await?;
     let mut connection = connect::writer(&database).await.map_err(OpenError::database("open", &database))?;
     migrate(&mut connection, &database).await?;
-    let id = identify(&mut connection, &database, Some(&options), &options.log_keys).await?;
+    let id = identify(&mut connection, &database, &options.log_keys).await?;
     let head = check_log(&mut connection, &options.log_keys, &database).await?;
     let lines = check_heads(&mut connection, &options, &place, id, head).await?;
     check_journal(&mut connection, &options.log_keys, &place, id, head).await?;
@@ -186,30 +179,55 @@ pub(super) async fn read_only(
     if found < known {
         return Err(OpenError::Older { path: database, found, known });
     }
-    let id = identify(&mut connection, &database, None, &log_keys).await?;
+    let id = identify(&mut connection, &database, &log_keys).await?;
     connection.close().await.map_err(OpenError::database("read", &database))?;
     let readers = connect::readers(&database, 2).await.map_err(OpenError::database("read", &database))?;
     let (_, followed) = watch::channel(Revision::ZERO);
     Ok(SqliteStore { id, log_keys, clock, place, database, readers, writer: None, health: Arc::default(), followed })
 }
 
-/// Whether there is a database; an error where there was one.
+/// Whether there is a database; an error where there was one. A new one gets its name only once it is whole,
+/// so one that is empty was emptied.
 fn is_there(place: &Place) -> Result<bool, OpenError> {
     let database = place.database();
-    let length = match std::fs::metadata(&database) {
-        Ok(found) => found.len(),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => 0,
+    match std::fs::metadata(&database) {
+        Ok(found) if found.len() > 0 => return Ok(true),
+        Ok(_) => {}
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => return Err(OpenError::io("look at", &database)(error)),
-    };
-    if length > 0 {
-        return Ok(true);
     }
-    for witness in [place.journal(), place.heads(), place.write_ahead_log()] {
-        if std::fs::metadata(&witness).is_ok_and(|found| found.len() > 0) {
-            return Err(OpenError::Lost { path: database, witness });
+    let witnesses = [place.journal(), place.heads(), place.write_ahead_log(), database.clone()];
+    match witnesses.into_iter().find(|witness| witness.exists()) {
+        Some(witness) => Err(OpenError::Lost { path: database, witness }),
+        None => Ok(false),
+    }
+}
+
+/// Makes a new, empty database: under another name first, so that one cut off at any point is made anew.
+async fn create(options: &SqliteOptions, place: &Place) -> Result<(), OpenError> {
+    let (database, draft) = (place.database(), place.new_database());
+    let make_room = || -> io::Result<()> {
+        for leftover in ["", "-wal", "-shm", "-journal"] {
+            let mut path = draft.as_os_str().to_owned();
+            path.push(leftover);
+            match std::fs::remove_file(PathBuf::from(path)) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
         }
-    }
-    Ok(false)
+        private_file().write(true).create_new(true).open(&draft).map(|_| ())
+    };
+    make_room().map_err(OpenError::io("create", &draft))?;
+    let failed = |error| OpenError::database("create", &draft)(error);
+    let mut connection = connect::writer(&draft).await.map_err(failed)?;
+    migrate(&mut connection, &draft).await?;
+    create_identity(&mut connection, options).await.map_err(failed)?;
+    connection.close().await.map_err(failed)?;
+    File::open(&draft)
+        .and_then(|file| file.sync_all())
+        .and_then(|()| std::fs::rename(&draft, &database))
+        .and_then(|()| sync_folder(place.dir()))
+        .map_err(OpenError::io("create", &database))
 }
 
 /// Checks a database file without writing to it.
@@ -250,7 +268,7 @@ fn known_schema() -> i64 {
     MIGRATIONS.iter().map(|migration| migration.version).max().unwrap_or(0)
 }
 
-/// The version of the schema; 0 where a first start was cut off before there was one.
+/// The version of the schema.
 async fn schema(connection: &mut Connection, database: &Path) -> Result<i64, OpenError> {
     let failed = |error| OpenError::database("read", database)(error);
     let tables: Vec<String> = sqlx::query_scalar("SELECT name FROM sqlite_schema WHERE type = 'table'")
@@ -258,10 +276,7 @@ async fn schema(connection: &mut Connection, database: &Path) -> Result<i64, Ope
         .await
         .map_err(failed)?;
     if !tables.iter().any(|name| name == "_sqlx_migrations") {
-        return match tables.is_empty() {
-            true => Ok(0),
-            false => Err(OpenError::damaged(database, "it is a SQLite file, but not one of Keyward's")),
-        };
+        return Err(OpenError::damaged(database, "it is a SQLite file, but not one of Keyward's"));
     }
     let found: Option<i64> = sqlx::query_scalar("SELECT MAX(version) FROM _sqlx_migrations")
         .fetch_one(&mut *connection)
@@ -273,7 +288,7 @@ async fn schema(connection: &mut Connection, database: &Path) -> Result<i64, Ope
     }
     let application: i64 =
         sqlx::query_scalar("PRAGMA application_id").fetch_one(connection).await.map_err(failed)?;
-    if found > 0 && application != APPLICATION {
+    if application != APPLICATION {
         return Err(OpenError::damaged(database, "it is a SQLite file, but not one of Keyward's"));
     }
     Ok(found)
@@ -295,63 +310,44 @@ fn identity_bytes(id: &str, public_key: &[u8]) -> Vec<u8> {
     [id.as_bytes(), b"\0", public_key].concat()
 }
 
-/// Which store this is. A new one gets its id where `new` gives the means.
+/// Which store this is.
 pub(super) async fn identify(
     connection: &mut Connection,
     database: &Path,
-    new: Option<&SqliteOptions>,
     log_keys: &LogKeys,
 ) -> Result<StoreId, OpenError> {
     let failed = |error| OpenError::database("read", database)(error);
-    let row = sqlx::query("SELECT id, public_key, seal FROM store")
-        .fetch_optional(&mut *connection)
-        .await
-        .map_err(failed)?;
-    if let Some(row) = row {
-        let id: &str = row.try_get("id").map_err(failed)?;
-        let public_key: &[u8] = row.try_get("public_key").map_err(failed)?;
-        let seal: &[u8] = row.try_get("seal").map_err(failed)?;
-        if public_key != log_keys.public_key() {
-            return Err(OpenError::WrongLogKeys { path: database.to_owned() });
-        }
-        if !log_keys.has_sealed("store", &identity_bytes(id, public_key), seal) {
-            return Err(OpenError::WrongLogKeys { path: database.to_owned() });
-        }
-        return id.parse().map_err(|_| OpenError::damaged(database, "its id cannot be read"));
-    }
-    let Some(options) = new else {
+    let row = sqlx::query("SELECT id, public_key, seal FROM store").fetch_optional(connection).await.map_err(failed)?;
+    let Some(row) = row else {
         return Err(OpenError::damaged(database, "the row that says which store it is is missing"));
     };
-    create_identity(connection, database, options).await
+    let id: &str = row.try_get("id").map_err(failed)?;
+    let public_key: &[u8] = row.try_get("public_key").map_err(failed)?;
+    let seal: &[u8] = row.try_get("seal").map_err(failed)?;
+    let ours = public_key == log_keys.public_key()
+        && log_keys.has_sealed("store", &identity_bytes(id, public_key), seal);
+    if !ours {
+        return Err(OpenError::WrongLogKeys { path: database.to_owned() });
+    }
+    id.parse().map_err(|_| OpenError::damaged(database, "its id cannot be read"))
 }
 
-async fn create_identity(
-    connection: &mut Connection,
-    database: &Path,
-    options: &SqliteOptions,
-) -> Result<StoreId, OpenError> {
-    let failed = |error| OpenError::database("write", database)(error);
-    let entries: i64 =
-        sqlx::query_scalar("SELECT COUNT(*) FROM log").fetch_one(&mut *connection).await.map_err(failed)?;
-    let place = Place::new(&options.dir);
-    if entries > 0 || place.heads().exists() || place.journal().exists() {
-        return Err(OpenError::damaged(database, "the row that says which store it is is missing"));
-    }
-    let id = StoreId::random(&*options.entropy);
+async fn create_identity(connection: &mut Connection, options: &SqliteOptions) -> sqlx::Result<()> {
+    let id = StoreId::random(&*options.entropy).to_string();
     let public_key = options.log_keys.public_key();
+    let seal = options.log_keys.seal("store", &identity_bytes(&id, &public_key));
     sqlx::query(
         "INSERT INTO store (only_row, id, created_at, public_key, seal, head_revision, head_hash)
          VALUES (1, $1, $2, $3, $4, 0, $5)",
     )
-    .bind(id.to_string())
+    .bind(id)
     .bind(options.clock.now().as_millis())
     .bind(public_key.to_vec())
-    .bind(options.log_keys.seal("store", &identity_bytes(&id.to_string(), &public_key)).to_vec())
+    .bind(seal.to_vec())
     .bind(GENESIS.to_vec())
     .execute(connection)
-    .await
-    .map_err(failed)?;
-    Ok(id)
+    .await?;
+    Ok(())
 }
 
 async fn check_log(connection: &mut Connection, log_keys: &LogKeys, database: &Path) -> Result<HeadOfLog, OpenError> {

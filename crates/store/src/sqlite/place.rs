@@ -30,6 +30,11 @@ impl Place {
         self.dir.join("keyward.db")
     }
 
+    /// A database that is being made; of no worth if that was cut off.
+    pub(super) fn new_database(&self) -> PathBuf {
+        self.dir.join("keyward.db.new")
+    }
+
     /// What SQLite has written and not yet moved into the database.
     pub fn write_ahead_log(&self) -> PathBuf {
         self.dir.join("keyward.db-wal")

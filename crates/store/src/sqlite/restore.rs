@@ -106,7 +106,7 @@ pub async fn restore(
     let failed = |error| OpenError::database("restore", backup)(error);
     let mut connection = connect::writer(&draft.database).await.map_err(failed)?;
     migrate(&mut connection, backup).await.map_err(not_a_backup)?;
-    let store = identify(&mut connection, backup, None, log_keys).await.map_err(not_a_backup)?;
+    let store = identify(&mut connection, backup, log_keys).await.map_err(not_a_backup)?;
     check_chain(&mut connection, log_keys, store, backup, &mut progress).await?;
 
     let before = Before::read(&place, log_keys, store)?;

@@ -342,7 +342,7 @@ async fn prune(connection: &mut Connection, now: Timestamp) -> std::result::Resu
 }
 
 async fn probe(connection: &mut Connection) -> std::result::Result<(), Refusal> {
-    connection.execute("UPDATE store SET head_revision = head_revision").await?;
+    connection.execute("UPDATE store SET probe = probe + 1").await?;
     Ok(())
 }
 

@@ -1,6 +1,8 @@
 //! Stores in folders of their own, for the tests.
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
+pub mod faults;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -8,6 +10,7 @@ use async_trait::async_trait;
 use keyward_core::clock::{ManualClock, Timestamp};
 use keyward_core::log::LogKeys;
 use keyward_core::store::Store;
+pub use keyward_store::conformance::words::*;
 use keyward_store::conformance::{Fixture, World};
 use keyward_store::{OpenError, Place, SqliteOptions, SqliteStore};
 use tempfile::TempDir;
@@ -22,7 +25,9 @@ pub fn log_keys() -> Arc<LogKeys> {
 
 /// A store's folder, which goes away with it.
 pub struct SqliteFixture {
-    folder: TempDir,
+    /// None where the folder is somebody else's.
+    owned: Option<TempDir>,
+    folder: PathBuf,
     pub keys: Arc<LogKeys>,
     pub clock: Arc<ManualClock>,
     opened: Mutex<Option<Arc<SqliteStore>>>,
@@ -30,8 +35,15 @@ pub struct SqliteFixture {
 
 impl SqliteFixture {
     pub fn new() -> Self {
+        let owned = tempfile::tempdir().unwrap();
+        SqliteFixture { folder: owned.path().to_owned(), owned: Some(owned), ..Self::at(Path::new("")) }
+    }
+
+    /// The store below a folder that outlives it.
+    pub fn at(folder: &Path) -> Self {
         SqliteFixture {
-            folder: tempfile::tempdir().unwrap(),
+            owned: None,
+            folder: folder.to_owned(),
             keys: log_keys(),
             clock: Arc::new(ManualClock::at(START)),
             opened: Mutex::new(None),
@@ -39,7 +51,7 @@ impl SqliteFixture {
     }
 
     pub fn dir(&self) -> PathBuf {
-        self.folder.path().join("store")
+        self.folder.join("store")
     }
 
     pub fn place(&self) -> Place {
@@ -63,6 +75,11 @@ impl SqliteFixture {
     pub async fn world(&self) -> (Arc<SqliteStore>, World) {
         let store = self.store().await;
         (store.clone(), World::new(store, START))
+    }
+
+    /// The store as it is open.
+    pub async fn opened(&self) -> Arc<SqliteStore> {
+        self.opened.lock().await.clone().expect("it is open")
     }
 
     /// The refusal to open; a panic where it opens.
@@ -95,7 +112,7 @@ impl Fixture for SqliteFixture {
     }
 
     fn folder(&self) -> PathBuf {
-        self.folder.path().to_owned()
+        self.folder.clone()
     }
 }
 

@@ -1,0 +1,257 @@
+//! Restoring a backup: what was taken away since stays taken away (trust.md L11).
+
+mod support;
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use keyward_core::change::{Actor, Change, KeyChange, ManagementKeyChange, OrganizationChange, ProjectChange, Revision};
+use keyward_core::key::{Key, KeyState, Standing};
+use keyward_core::scope::Scopes;
+use keyward_core::store::{LogVerdict, Store};
+use keyward_core::tenancy::Project;
+use keyward_store::conformance::{Fixture, World};
+use keyward_store::{JournalFound, OpenError, RestoreProgress, RestoreReport, restore};
+use support::*;
+
+async fn restored(fixture: &SqliteFixture, backup: &PathBuf) -> RestoreReport {
+    restore(&fixture.dir(), backup, &fixture.keys, START, |_| {}).await.unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// A store with keys, and a backup of it.
+async fn backed_up(fixture: &SqliteFixture, keys: usize) -> (Project, Vec<Key>, PathBuf) {
+    let (store, world) = fixture.world().await;
+    let project = world.project("one").await;
+    let mut made = Vec::new();
+    for _ in 0..keys {
+        made.push(world.key(&project).await);
+    }
+    let backup = fixture.folder().join("backup");
+    store.backup(&backup).await.unwrap();
+    (project, made, backup)
+}
+
+async fn world_of(fixture: &SqliteFixture) -> World {
+    fixture.world().await.1
+}
+
+#[tokio::test]
+async fn l11_a_hundred_keys_revoked_since_the_backup_stay_revoked() {
+    let fixture = SqliteFixture::new();
+    let (project, keys, backup) = backed_up(&fixture, 100).await;
+    let backed_up_at;
+    {
+        let world = World::new(fixture.opened().await, START);
+        backed_up_at = world.revision().await;
+        for key in &keys {
+            world.make(revoked_key(&project, key.id)).await;
+        }
+    }
+    fixture.close().await;
+
+    // By hand it does not go: the folder knows better.
+    let database = fixture.place().database();
+    let newer = std::fs::read(&database).unwrap();
+    std::fs::copy(&backup, &database).unwrap();
+    let refusal = fixture.refusal().await;
+    let OpenError::Regressed { known, .. } = &refusal else { panic!("{refusal}") };
+    assert_eq!(known.0, backed_up_at.0 + 100);
+    assert!(refusal.to_string().contains("keyward restore"), "{refusal}");
+    // Without the heads, the journal still tells; only whoever removes both is believed.
+    let heads = std::fs::read(fixture.place().heads()).unwrap();
+    std::fs::remove_file(fixture.place().heads()).unwrap();
+    assert!(matches!(fixture.refusal().await, OpenError::Regressed { .. }));
+    std::fs::write(fixture.place().heads(), heads).unwrap();
+    std::fs::write(&database, &newer).unwrap();
+
+    let mut heard = Vec::new();
+    let report =
+        restore(&fixture.dir(), &backup, &fixture.keys, START, |progress| heard.push(progress)).await.unwrap();
+    assert_eq!(report.backup_revision, backed_up_at);
+    assert_eq!(report.lost_head, Some(Revision(backed_up_at.0 + 100)));
+    assert_eq!((report.replayed, report.revision), (100, Revision(backed_up_at.0 + 101)));
+    assert_eq!(report.journal, JournalFound::Read { since: 100, passed_over: 0, unreadable: 0 });
+    assert_eq!(heard.first(), Some(&RestoreProgress::Copying));
+    assert_eq!(heard.last(), Some(&RestoreProgress::Switching));
+    assert_eq!(std::fs::read(report.aside.unwrap().join("keyward.db")).unwrap(), newer, "put aside, not deleted");
+
+    let (store, world) = fixture.world().await;
+    for key in &keys {
+        assert_eq!(world.read_key(key.id).await.standing(START), Standing::Revoked);
+    }
+    let entry = store.changes_since(backed_up_at, 1).await.unwrap().remove(0);
+    assert_eq!(entry.body.change.name(), "store.restored");
+    assert_eq!(entry.body.actor, Actor::Operator { command: "restore".into() });
+    let heads = store.signed_heads().unwrap();
+    assert!(matches!(store.verify_log(&heads).await.unwrap(), LogVerdict::Intact { .. }));
+    drop((store, world));
+    fixture.close().await;
+
+    // And once more from the same backup: the journal of both lives is heard.
+    let report = restored(&fixture, &backup).await;
+    assert_eq!(report.replayed, 100);
+    let world = world_of(&fixture).await;
+    for key in &keys {
+        assert_eq!(world.read_key(key.id).await.standing(START), Standing::Revoked);
+    }
+}
+
+#[tokio::test]
+async fn l11_every_kind_of_restriction_is_made_again() {
+    let fixture = SqliteFixture::new();
+    let later = START.saturating_add(Duration::from_secs(3_600));
+    let (project, keys, backup, management, api);
+    let (suspended, gone, organization);
+    {
+        let (store, world) = fixture.world().await;
+        project = world.project("one").await;
+        suspended = world.project("suspended").await;
+        gone = world.project("gone").await;
+        organization = world.organization("leaving").await;
+        let mut made = Vec::new();
+        for _ in 0..8 {
+            made.push(world.key(&project).await);
+        }
+        keys = made;
+        management = [world.management_key("rotated").await, world.management_key("revoked").await];
+        world.make(Change::Api { api: Box::new(world.new_api("standard", "v1")) }).await;
+        backup = fixture.folder().join("backup");
+        store.backup(&backup).await.unwrap();
+    }
+    let (successor, overlapping, new_management, unknown);
+    {
+        let world = World::new(fixture.opened().await, START);
+        let store = world.store.clone();
+        let addresses = vec!["192.0.2.0/24".parse().unwrap()];
+        world.change_key(&project, &keys[0], KeyChange::Revoked { reason: Some("leak".into()) }).await;
+        (successor, overlapping) = (world.new_key(&project), world.new_key(&project));
+        let rotate = |new: &Key, ends_at| KeyChange::Rotated { new: Box::new(new.clone()), ends_at };
+        world.change_key(&project, &keys[1], rotate(&successor, START)).await;
+        world.change_key(&project, &keys[2], rotate(&overlapping, later)).await;
+        world.change_key(&project, &keys[3], KeyChange::Disabled).await;
+        world.change_key(&project, &keys[4], KeyChange::ExpirySet { expires_at: later }).await;
+        world.change_key(&project, &keys[5], KeyChange::Rescoped { scopes: Scopes::none() }).await;
+        world.change_key(&project, &keys[6], KeyChange::AddressesSet { addresses }).await;
+        // Taken away and given back: taking away is what a restore is sure of.
+        world.change_key(&project, &keys[7], KeyChange::Disabled).await;
+        world.change_key(&project, &keys[7], KeyChange::Enabled).await;
+        world.make(project_change(&suspended, ProjectChange::Suspended)).await;
+        world.make(project_change(&gone, ProjectChange::Deleted)).await;
+        world.make(project_change(&project, ProjectChange::PlanSet { plan: "small".into() })).await;
+        world.make(project_change(&project, ProjectChange::ActiveKeyLimitSet { limit: Some(1) })).await;
+        world.make(Change::Organization { id: organization.id, what: OrganizationChange::Suspended }).await;
+        new_management = world.new_management_key("rotated in");
+        let what = ManagementKeyChange::Rotated { new: Box::new(new_management.clone()) };
+        world.make(Change::ManagementKey { id: management[0].id, what }).await;
+        world.make(Change::ManagementKey { id: management[1].id, what: ManagementKeyChange::Revoked }).await;
+        world.make(Change::Api { api: Box::new(world.new_api("standard", "v2, tighter")) }).await;
+        // About what the backup does not know: nothing to take away.
+        unknown = world.key(&project).await;
+        world.change_key(&project, &unknown, KeyChange::Revoked { reason: None }).await;
+        api = store.api(&"standard".parse().unwrap()).await.unwrap().unwrap();
+    }
+    fixture.close().await;
+    let report = restored(&fixture, &backup).await;
+    assert_eq!(report.journal, JournalFound::Read { since: 17, passed_over: 1, unreadable: 0 });
+
+    let (store, world) = fixture.world().await;
+    let read = async |key: &Key| world.read_key(key.id).await;
+    assert!(matches!(read(&keys[0]).await.state, KeyState::Revoked { reason: Some(_), .. }));
+    assert_eq!(read(&keys[1]).await.standing(START), Standing::Revoked);
+    assert_eq!(read(&successor).await.standing(START), Standing::Active, "who rotated keeps their new key");
+    assert!(store.key_by_digest(&successor.digest).await.unwrap().value.is_some());
+    assert_eq!(read(&keys[2]).await.state, KeyState::Retiring { ends_at: later, replaced_by: overlapping.id });
+    assert_eq!(read(&keys[3]).await.standing(START), Standing::Disabled);
+    assert_eq!(read(&keys[4]).await.expires_at, Some(later));
+    assert_eq!(read(&keys[5]).await.scopes, Scopes::none());
+    let address: IpAddr = "192.0.2.9".parse().unwrap();
+    assert!(read(&keys[6]).await.addresses[0].contains(&address));
+    assert_eq!(read(&keys[7]).await.standing(START), Standing::Disabled);
+    assert_eq!(store.key(unknown.id).await.unwrap(), None);
+    let state = async |id| store.project(id).await.unwrap().unwrap().state.as_str();
+    assert_eq!((state(suspended.id).await, state(gone.id).await), ("suspended", "deleted"));
+    let project = store.project(project.id).await.unwrap().unwrap();
+    assert_eq!((project.plan.as_str(), project.active_key_limit), ("small", Some(1)));
+    assert_eq!(store.organization(organization.id).await.unwrap().unwrap().state.as_str(), "suspended");
+    for old in &management {
+        assert!(!store.management_key(old.id).await.unwrap().unwrap().is_live(START));
+    }
+    assert!(store.management_key(new_management.id).await.unwrap().unwrap().is_live(START));
+    assert_eq!(store.api(&api.name).await.unwrap().unwrap().source, api.source);
+}
+
+#[tokio::test]
+async fn a_restore_without_journal_or_heads_says_so() {
+    let fixture = SqliteFixture::new();
+    let (project, keys, backup) = backed_up(&fixture, 2).await;
+    World::new(fixture.opened().await, START).make(revoked_key(&project, keys[0].id)).await;
+    fixture.close().await;
+    std::fs::remove_file(fixture.place().journal()).unwrap();
+    std::fs::remove_file(fixture.place().heads()).unwrap();
+    let report = restored(&fixture, &backup).await;
+    assert_eq!((report.journal, report.lost_head, report.replayed), (JournalFound::Missing, None, 0));
+    // Into an empty folder it goes as well.
+    let elsewhere = SqliteFixture::new();
+    let report = restored(&elsewhere, &backup).await;
+    assert_eq!((report.journal, report.aside), (JournalFound::Missing, None));
+    world_of(&elsewhere).await.key(&project).await;
+}
+
+#[tokio::test]
+async fn a_journal_that_somebody_wrote_is_not_believed() {
+    let fixture = SqliteFixture::new();
+    let (project, keys, backup) = backed_up(&fixture, 3).await;
+    let world = World::new(fixture.opened().await, START);
+    for key in &keys[..2] {
+        world.make(revoked_key(&project, key.id)).await;
+    }
+    drop(world);
+    fixture.close().await;
+    let journal = fixture.place().journal();
+    let text = std::fs::read_to_string(&journal).unwrap();
+    let forged = text.lines().next().unwrap().replace(&keys[0].id.to_string(), &keys[2].id.to_string());
+    // A line cut off by a crash, one that was edited, and one that is nothing.
+    std::fs::write(&journal, format!("{}\n{forged}\n\u{0}garbage\n{text}", &text[..40])).unwrap();
+    let report = restored(&fixture, &backup).await;
+    assert_eq!(report.journal, JournalFound::Read { since: 2, passed_over: 0, unreadable: 3 });
+    let world = world_of(&fixture).await;
+    let standing = async |key: &Key| world.read_key(key.id).await.standing(START);
+    assert_eq!(standing(&keys[0]).await, Standing::Revoked);
+    assert_eq!(standing(&keys[2]).await, Standing::Active);
+}
+
+#[tokio::test]
+async fn what_is_no_backup_of_this_store_is_refused_and_changes_nothing() {
+    let fixture = SqliteFixture::new();
+    let (project, keys, backup) = backed_up(&fixture, 3).await;
+    World::new(fixture.opened().await, START).make(revoked_key(&project, keys[0].id)).await;
+    fixture.close().await;
+    let other = SqliteFixture::new();
+    let (_, _, foreign) = backed_up(&other, 1).await;
+
+    let refuse = async |file: &PathBuf| restore(&fixture.dir(), file, &fixture.keys, START, |_| {}).await.unwrap_err();
+    let refusal = refuse(&foreign).await;
+    assert!(matches!(refusal, OpenError::OtherStore { .. }), "{refusal}");
+    let refusal = refuse(&fixture.folder().join("missing")).await;
+    assert!(matches!(refusal, OpenError::NotABackup { .. }), "{refusal}");
+    let bad = fixture.folder().join("bad");
+    std::fs::write(&bad, b"").unwrap();
+    let refusal = refuse(&bad).await;
+    assert!(matches!(refusal, OpenError::NotABackup { .. }), "{refusal}");
+    std::fs::write(&bad, &std::fs::read(&backup).unwrap()[..9_000]).unwrap();
+    let refusal = refuse(&bad).await;
+    assert!(matches!(refusal, OpenError::NotABackup { .. }), "{refusal}");
+    std::fs::copy(&backup, &bad).unwrap();
+    sql(&bad, "UPDATE log SET body = replace(body, 'ci', 'cj') WHERE revision = 4").await;
+    let refusal = refuse(&bad).await;
+    assert!(refusal.to_string().contains("entry 4"), "{refusal}");
+    std::fs::copy(&backup, &bad).unwrap();
+    sql(&bad, "UPDATE _sqlx_migrations SET version = 9999").await;
+    let refusal = refuse(&bad).await;
+    assert!(matches!(refusal, OpenError::Newer { .. }), "{refusal}");
+
+    let world = world_of(&fixture).await;
+    assert_eq!(world.read_key(keys[0].id).await.standing(START), Standing::Revoked);
+    assert_eq!(world.read_key(keys[1].id).await.standing(START), Standing::Active);
+}
