@@ -1,13 +1,16 @@
 //! Parts that several answers share: how a change took force, a secret on its one way out, a list's next
 //! page, and the answer to a request that made something.
 
-use axum::Json;
+use axum::body::Bytes;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
+use http::header::CONTENT_TYPE;
 use keyward_core::secret::Secret;
 use serde::{Serialize, Serializer};
 use utoipa::ToSchema;
+use zeroize::Zeroizing;
 
+use super::problem::Problem;
 use crate::use_cases::{self, Disclosure};
 
 /// How a change took force: when the answer is sent, no node can still decide as before.
@@ -71,6 +74,33 @@ pub(super) struct Made<T> {
 impl<T: Serialize> IntoResponse for Made<T> {
     fn into_response(self) -> Response {
         let status = if self.is_repeated { StatusCode::OK } else { StatusCode::CREATED };
-        (status, Json(self.answer)).into_response()
+        match wiped_after(&self.answer) {
+            Ok(body) => (status, [(CONTENT_TYPE, "application/json")], body).into_response(),
+            Err(error) => Problem::internal(error.to_string()).into_response(),
+        }
+    }
+}
+
+/// An answer's bytes in a buffer that is wiped once they are sent: they may hold a secret (trust.md K10).
+fn wiped_after(answer: &impl Serialize) -> serde_json::Result<Bytes> {
+    let mut length = Length(0);
+    serde_json::to_writer(&mut length, answer)?;
+    // Of the right size from the start: a buffer that grew would leave a copy behind.
+    let mut buffer = Zeroizing::new(Vec::with_capacity(length.0));
+    serde_json::to_writer(&mut *buffer, answer)?;
+    Ok(Bytes::from_owner(buffer))
+}
+
+/// Counts what is written to it.
+struct Length(usize);
+
+impl std::io::Write for Length {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0 += bytes.len();
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
     }
 }
