@@ -107,5 +107,9 @@ async fn retire(version: PepperVersion, force: bool, context: &Context) -> Outco
         true => context.output.json(&json!({"version": version, "retired": true})),
         false => context.output.line(format!("Pepper {version} is forgotten.")),
     }
+    if context.common.yes {
+        // Nobody was asked, so nobody has read it yet.
+        context.output.note(MANAGEMENT_KEYS);
+    }
     Ok(())
 }

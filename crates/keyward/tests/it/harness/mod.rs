@@ -3,16 +3,22 @@
 //! [`Request`] is a request that can be repeated, [`Sdk`] a vendor's published client, [`Terms`] a contract as
 //! its text says it; `curl` runs documented curl lines.
 
+mod caller;
 pub mod contract;
 mod curl;
+pub mod offline;
+mod operations;
 pub mod raw;
 mod request;
 mod sdk;
 mod server;
+pub mod traces;
 mod upstream;
 
+pub use caller::Caller;
 pub use contract::{Place, Terms};
 pub use curl::curl;
+pub use operations::{Ids, Operation};
 pub use request::{Refused, Request};
 pub use sdk::Sdk;
 pub use server::{Key, Keyward, Reply, Started, binary};
