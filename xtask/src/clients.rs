@@ -19,10 +19,19 @@ pub fn install(root: &Path) -> Result<PathBuf> {
 
     let python = machine::python()?;
     place.once("python", &["python/requirements.txt"], &python, || place.install_python(&python))?;
+    place.once("schemathesis", &["schemathesis.txt"], &python, || place.install_schemathesis(&python))?;
     place.once("node", &["node/package.json", "node/package-lock.json"], Path::new(""), || place.install_node())?;
     let launcher = place.write_launcher()?;
     place.once("check", &place.drivers()?, &python, || place.check())?;
     Ok(launcher)
+}
+
+/// A fresh virtual environment.
+fn make_environment(python: &Path, environment: &Path) -> Result<()> {
+    if environment.exists() {
+        fs::remove_dir_all(environment)?;
+    }
+    show(command(python).arg("-m").arg("venv").arg(environment))
 }
 
 struct Place {
@@ -58,12 +67,20 @@ impl Place {
         fs::write(&stamp, state).with_context(|| format!("cannot write {}", stamp.display()))
     }
 
+    /// What checks the REST interface against its OpenAPI document, in an environment of its own: its pins and
+    /// the clients' need not agree.
+    fn install_schemathesis(&self, python: &Path) -> Result<()> {
+        let environment = self.target.join("schemathesis");
+        make_environment(python, &environment)?;
+        let flags = ["install", "--quiet", "--no-input", "--disable-pip-version-check", "--no-deps"];
+        let pins = ["--require-hashes", "--requirement"];
+        let pip = environment.join("bin/pip");
+        show(command(pip).args(flags).args(pins).arg(self.sources.join("schemathesis.txt")))
+    }
+
     fn install_python(&self, python: &Path) -> Result<()> {
         let environment = self.target.join("venv");
-        if environment.exists() {
-            fs::remove_dir_all(&environment)?;
-        }
-        show(command(python).arg("-m").arg("venv").arg(&environment))?;
+        make_environment(python, &environment)?;
         // Every pin has its hashes, so nothing is resolved. One client asks for Python 3.12, which Debian 12
         // has not; tests/clients/python/type_parameters.py says why 3.11 serves as well.
         let flags = ["install", "--quiet", "--no-input", "--disable-pip-version-check", "--no-deps"];
