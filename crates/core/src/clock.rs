@@ -69,6 +69,9 @@ impl FromStr for Timestamp {
     type Err = NotATimestamp;
 
     fn from_str(text: &str) -> Result<Self, NotATimestamp> {
+        if !has_rfc3339_shape(text.as_bytes()) {
+            return Err(NotATimestamp);
+        }
         let moment: jiff::Timestamp = text.parse().map_err(|_| NotATimestamp)?;
         let millis = moment.as_millisecond();
         if !(0..=Self::MAX.0).contains(&millis) {
@@ -76,6 +79,23 @@ impl FromStr for Timestamp {
         }
         Ok(Timestamp(millis))
     }
+}
+
+/// Whether a text looks as RFC 3339 says: jiff also reads other forms, names of time zones and larger offsets.
+fn has_rfc3339_shape(text: &[u8]) -> bool {
+    let fits = |text: &[u8], shape: &[u8]| {
+        text.len() == shape.len()
+            && text.iter().zip(shape).all(|(byte, shape)| match shape {
+                b'0' => byte.is_ascii_digit(),
+                letter => byte.eq_ignore_ascii_case(letter),
+            })
+    };
+    let Some((moment, rest)) = text.split_at_checked(b"0000-00-00T00:00:00".len()) else { return false };
+    let digits = rest.strip_prefix(b".").map_or(0, |rest| 1 + rest.iter().take_while(|b| b.is_ascii_digit()).count());
+    let offset = &rest[digits..];
+    let is_offset = fits(offset, b"Z")
+        || (matches!(offset.first(), Some(b'+' | b'-')) && fits(&offset[1..], b"00:00") && &offset[1..3] < b"24".as_slice());
+    fits(moment, b"0000-00-00T00:00:00") && digits != 1 && is_offset
 }
 
 impl Serialize for Timestamp {
@@ -161,6 +181,10 @@ mod tests {
     #[test]
     fn times_outside_the_written_range_are_refused() {
         for text in ["", "tomorrow", "1969-12-31T23:59:59Z", "2030-01-01", "+010000-01-01T00:00:00Z"] {
+            assert!(text.parse::<Timestamp>().is_err(), "{text}");
+        }
+        for text in ["", "+25:00", "+1:00", "+0100", "Z[Europe/Berlin]", ".Z", "Zulu", "+01:00[u-ca=hebrew]", " Z"] {
+            let text = format!("2030-01-01T00:00:00{text}");
             assert!(text.parse::<Timestamp>().is_err(), "{text}");
         }
         assert_eq!(Timestamp::from_millis(0).saturating_add(Duration::MAX), Timestamp::MAX);

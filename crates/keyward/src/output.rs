@@ -45,7 +45,7 @@ impl Output {
 
     /// The result as JSON, on one line.
     pub fn json(&self, value: &Value) {
-        raw_line(&value.to_string());
+        raw_line(&escaped(&value.to_string()));
     }
 
     /// A remark beside the result.
@@ -193,16 +193,29 @@ fn cell(value: &Value) -> String {
 /// A text without anything that a terminal would obey or that would deceive its reader: control characters
 /// (line breaks and tabs excepted), text direction, invisible characters.
 pub fn printable(text: &str) -> String {
-    let is_hidden = |c: char| {
-        (c.is_control() && c != '\n' && c != '\t')
-            || matches!(c, '\u{200B}' | '\u{200E}' | '\u{200F}' | '\u{061C}' | '\u{2028}'..='\u{202E}'
-                | '\u{2060}'..='\u{206F}' | '\u{FEFF}' | '\u{FFF9}'..='\u{FFFB}' | '\u{E0000}'..='\u{E007F}')
-    };
     if !text.contains(is_hidden) {
         return text.to_owned();
     }
     let escape = |c: char| if is_hidden(c) { c.escape_unicode().to_string() } else { c.to_string() };
     text.chars().map(escape).collect()
+}
+
+/// JSON that means the same and holds nothing that a terminal would obey: JSON itself escapes only some.
+fn escaped(json: &str) -> String {
+    if !json.contains(is_hidden) {
+        return json.to_owned();
+    }
+    let escape = |c: char| match is_hidden(c) {
+        true => c.encode_utf16(&mut [0; 2]).iter().map(|unit| format!("\\u{unit:04x}")).collect(),
+        false => c.to_string(),
+    };
+    json.chars().map(escape).collect()
+}
+
+fn is_hidden(c: char) -> bool {
+    (c.is_control() && c != '\n' && c != '\t')
+        || matches!(c, '\u{200B}' | '\u{200E}' | '\u{200F}' | '\u{061C}' | '\u{2028}'..='\u{202E}'
+            | '\u{2060}'..='\u{206F}' | '\u{FEFF}' | '\u{FFF9}'..='\u{FFFB}' | '\u{E0000}'..='\u{E007F}')
 }
 
 #[cfg(test)]
@@ -217,6 +230,9 @@ mod tests {
         assert_eq!(printable("Zürich 👩\u{200D}💻"), "Zürich 👩\u{200D}💻");
         assert_eq!(cell(&json!("two\nlines")), "two\\nlines");
         assert_eq!(cell(&json!(["a\u{1b}[0m", "b"])), "a\\u{1b}[0m b");
+        let value = json!("a\u{1b}\u{9b}31m\u{202e}\u{e0041}z");
+        assert_eq!(escaped(&value.to_string()), r#""a\u001b\u009b31m\u202e\udb40\udc41z""#);
+        assert_eq!(serde_json::from_str::<Value>(&escaped(&value.to_string())).unwrap(), value);
     }
 
     #[test]
