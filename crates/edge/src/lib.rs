@@ -8,6 +8,7 @@
 
 mod check;
 mod gateway;
+mod gather;
 mod reply;
 mod request_id;
 mod serve;

@@ -3,50 +3,48 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::HeaderValue;
 use keyward_core::clock::Entropy;
 use parking_lot::Mutex;
 
 const BYTES: usize = 16;
-/// Randomness is drawn for so many ids at a time: asking the system for each would cost more than the id.
+/// So many are made at a time: to ask the system for randomness, and the allocator for room, would each cost
+/// more than the id.
 const BATCH: usize = 64;
 
 /// Where a worker's request ids come from.
 pub(crate) struct RequestIds {
     entropy: Arc<dyn Entropy>,
-    drawn: Mutex<Drawn>,
-}
-
-struct Drawn {
-    bytes: [u8; BYTES * BATCH],
-    used: usize,
+    /// Ids that nobody had yet, one after the other.
+    left: Mutex<Bytes>,
 }
 
 impl RequestIds {
     pub fn new(entropy: Arc<dyn Entropy>) -> Self {
-        RequestIds { entropy, drawn: Mutex::new(Drawn { bytes: [0; BYTES * BATCH], used: BATCH }) }
+        RequestIds { entropy, left: Mutex::default() }
     }
 
     /// A new id, as the header's value that carries it.
     pub fn next(&self) -> HeaderValue {
-        const DIGITS: &[u8; 16] = b"0123456789abcdef";
-        let mut text = [0; 2 * BYTES];
-        {
-            let mut drawn = self.drawn.lock();
-            if drawn.used == BATCH {
-                self.entropy.fill(&mut drawn.bytes);
-                drawn.used = 0;
-            }
-            let start = drawn.used * BYTES;
-            drawn.used += 1;
-            for (pair, byte) in text.chunks_exact_mut(2).zip(&drawn.bytes[start..start + BYTES]) {
-                pair[0] = DIGITS[usize::from(byte >> 4)];
-                pair[1] = DIGITS[usize::from(byte & 15)];
-            }
+        let mut left = self.left.lock();
+        if left.is_empty() {
+            *left = self.draw();
         }
+        let id = left.split_to(2 * BYTES);
         // Hexadecimal digits always make a header's value.
-        HeaderValue::from_maybe_shared(Bytes::copy_from_slice(&text)).unwrap_or(HeaderValue::from_static("none"))
+        HeaderValue::from_maybe_shared(id).unwrap_or(HeaderValue::from_static("none"))
+    }
+
+    fn draw(&self) -> Bytes {
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        let mut random = [0; BYTES * BATCH];
+        self.entropy.fill(&mut random);
+        let mut text = BytesMut::with_capacity(2 * random.len());
+        for byte in random {
+            text.extend_from_slice(&[DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]);
+        }
+        text.freeze()
     }
 }
 

@@ -16,11 +16,16 @@ use crate::upstream::{Failure, RequestBody, Upstream, UpstreamBody};
 
 impl Visit<'_> {
     /// Forwards a request that was granted.
-    pub(super) async fn forward(&self, grant: &Grant, parts: Parts, body: RequestBody) -> Result<Reply, Refusal> {
+    pub(super) async fn forward(
+        &self,
+        grant: &Grant,
+        parts: &mut Parts,
+        body: RequestBody,
+    ) -> Result<Reply, Refusal> {
         let upstream = self.served.upstream.as_ref().ok_or(Refusal::UpstreamUnreachable)?;
-        let upgrade = headers::upgrade(&parts);
-        if let Some(protocol) = upgrade {
-            return self.forward_upgrade(grant, upstream, parts, protocol).await;
+        if let Some(protocol) = headers::upgrade(parts) {
+            // In a box, like all that is rare: what a request does not need must not make its future larger.
+            return Box::pin(self.forward_upgrade(grant, upstream, parts, protocol)).await;
         }
         let request = self.outbound(grant, upstream, parts, body)?;
         let gateway = &self.served.in_force.contract.gateway;
@@ -45,7 +50,7 @@ impl Visit<'_> {
         &self,
         grant: &Grant,
         upstream: &Upstream,
-        mut parts: Parts,
+        parts: &mut Parts,
         body: RequestBody,
     ) -> Result<Request<RequestBody>, Refusal> {
         let caller = &self.turn.caller;
@@ -61,9 +66,9 @@ impl Visit<'_> {
         headers.insert(HOST, upstream.address.host_header.clone());
         self.gateway.identities.of(grant).tell(headers, self.request_id);
         let mut request = Request::new(body);
-        *request.method_mut() = parts.method;
-        *request.uri_mut() = target.unwrap_or(parts.uri);
-        *request.headers_mut() = parts.headers;
+        *request.method_mut() = std::mem::take(&mut parts.method);
+        *request.uri_mut() = target.unwrap_or_else(|| std::mem::take(&mut parts.uri));
+        *request.headers_mut() = std::mem::take(&mut parts.headers);
         Ok(request)
     }
 

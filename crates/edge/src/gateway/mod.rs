@@ -19,6 +19,7 @@ use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use http::header::CONNECTION;
 use http::request::Parts;
 use http::{HeaderValue, Request, StatusCode, Version};
@@ -64,7 +65,7 @@ impl Gateway {
         request_id: &HeaderValue,
         listener: Option<&ApiName>,
     ) -> Reply {
-        let (parts, body) = request.into_parts();
+        let (mut parts, body) = request.into_parts();
         let is_http1 = parts.version < Version::HTTP_2;
         let table = self.tables.current(&turn.caller.worker.engine);
         let Some(routed) = table.route(listener, headers::host(&parts), parts.uri.path()) else {
@@ -72,7 +73,7 @@ impl Gateway {
         };
         let served = routed.served;
         let visit = Visit { gateway: self, served: &served, turn, request_id, prefix_length: routed.prefix_length };
-        match visit.pass(parts, body).await {
+        match visit.pass(&mut parts, body).await {
             Ok(reply) => reply,
             Err(refusal) => {
                 served.count_refused(refusal);
@@ -99,10 +100,10 @@ pub(crate) struct Visit<'a> {
 }
 
 impl Visit<'_> {
-    async fn pass(&self, parts: Parts, body: Incoming) -> Result<Reply, Refusal> {
+    async fn pass(&self, parts: &mut Parts, body: Incoming) -> Result<Reply, Refusal> {
         let worker = &self.turn.caller.worker;
         let contract = &self.served.in_force.contract;
-        headers::check(&parts, worker.caps.head())?;
+        headers::check(parts, worker.caps.head())?;
         let path = self.canonical(parts.uri.path())?;
         if self.served.strictness == Strictness::Strict && headers::overrides_method(&parts.headers) {
             return Err(Refusal::BadRequest);
@@ -112,7 +113,7 @@ impl Visit<'_> {
         let address = forwarded::caller_address(&parts.headers, peer, |address| worker.trusts(address));
         let mut needed = needs::of(contract, parts.method.as_str(), &path)?;
         let credential = (&*presented, address);
-        let body = self.read(&mut needed, &parts, credential, body).await?;
+        let body = self.read(&mut needed, parts, credential, body).await?;
         let resources: Vec<_> =
             needed.resources.iter().map(|r| ResourceNamed { kind: r.kind, id: r.id.as_deref() }).collect();
         let facts = RequestFacts {
@@ -158,11 +159,9 @@ impl Visit<'_> {
         }
         if let Some((kind, pointer)) = needed.in_body {
             let api = Some(&*self.served.in_force);
-            let identified = worker.engine.identify(api, presented, Some(address)).await;
+            let identified = Box::pin(worker.engine.identify(api, presented, Some(address))).await;
             if identified.is_ok_and(|identified| identified.key().scopes.limit_resource(kind)) {
-                self.turn.lifeline.expect(Party::Caller, worker.caps.body_grace);
-                let bytes = needs::read_body(body, &parts.headers, gateway.inspect_max_bytes).await?;
-                self.turn.lifeline.excuse(Party::Caller);
+                let bytes = Box::pin(self.read_whole(parts, body)).await?;
                 let named = needs::resource_in(&bytes, pointer)?;
                 if let Some(touched) = needed.resources.iter_mut().find(|touched| touched.kind == kind) {
                     touched.id = named.map(Cow::Owned);
@@ -177,6 +176,15 @@ impl Visit<'_> {
             upstream_timeout: gateway.timeout,
         };
         Ok(RequestBody::streamed(body, pace, &self.turn.lifeline))
+    }
+
+    async fn read_whole(&self, parts: &Parts, body: Incoming) -> Result<Bytes, Refusal> {
+        let lifeline = &self.turn.lifeline;
+        lifeline.expect(Party::Caller, self.turn.caller.worker.caps.body_grace);
+        let bytes_max = self.served.in_force.contract.gateway.inspect_max_bytes;
+        let bytes = needs::read_body(body, &parts.headers, bytes_max).await?;
+        lifeline.excuse(Party::Caller);
+        Ok(bytes)
     }
 }
 

@@ -30,7 +30,7 @@ impl Visit<'_> {
         &self,
         grant: &Grant,
         upstream: &Arc<Upstream>,
-        mut parts: Parts,
+        parts: &mut Parts,
         protocol: HeaderValue,
     ) -> Result<Reply, Refusal> {
         let ours: Option<OnUpgrade> = parts.extensions.remove();

@@ -19,6 +19,7 @@ use super::framing::Framing;
 use super::lifeline::{Lifeline, Party, Watched};
 use super::linger;
 use super::worker::{Door, Worker};
+use crate::gather;
 
 /// What is read of a socket at a time: also the largest piece of a body that goes on in one.
 const READ_MAX: usize = 64 * 1024;
@@ -196,6 +197,6 @@ impl Write for Socket {
         cx: &mut Context<'_>,
         parts: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, parts)
+        gather::poll_write(Pin::new(&mut self.stream), cx, parts)
     }
 }

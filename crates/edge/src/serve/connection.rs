@@ -3,12 +3,12 @@
 use std::future::poll_fn;
 use std::io;
 use std::net::TcpStream as StdTcpStream;
-use std::panic::AssertUnwindSafe;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
-use futures_util::FutureExt;
 use http::{HeaderValue, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
@@ -125,10 +125,17 @@ where
 
 /// Answers one request, whatever happens.
 async fn answer(turn: Turn, request: Request<Incoming>) -> hyper::Result<Response<ReplyBody>> {
-    let caller = Arc::clone(&turn.caller);
-    let request_id = caller.worker.request_ids.next();
-    let handled = AssertUnwindSafe(handle(&turn, request, &request_id)).catch_unwind().await;
-    let reply = handled.unwrap_or_else(|_| {
+    let request_id = turn.caller.worker.request_ids.next();
+    let reply = {
+        // Pinned here and caught by hand: combinators would hold the handler's future twice.
+        let mut handling = pin!(handle(&turn, request, &request_id));
+        poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| handling.as_mut().poll(cx))) {
+            Ok(polled) => polled.map(Ok),
+            Err(panic) => Poll::Ready(Err(panic)),
+        })
+        .await
+    };
+    let reply = reply.unwrap_or_else(|_| {
         tracing::error!(request_id = ?request_id, "a request made its handler panic; this is a bug");
         panicked(&request_id)
     });

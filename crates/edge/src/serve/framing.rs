@@ -87,7 +87,10 @@ impl Framing {
         while !bytes.is_empty() {
             let used = match &mut self.state {
                 State::Ended => return Ok(()),
-                State::Head => self.read_head(bytes)?,
+                State::Head => match self.read_whole_head(bytes) {
+                    Some(used) => used?,
+                    None => self.read_head(bytes)?,
+                },
                 State::Body(left) => {
                     let used = bytes.len().min(usize::try_from(*left).unwrap_or(usize::MAX));
                     *left -= used as u64;
@@ -118,7 +121,38 @@ impl Framing {
         Ok(())
     }
 
-    /// Reads a head line by line; gives how many bytes were of it.
+    /// The fast way for what nearly always comes: a head in one piece. None where it is something else.
+    fn read_whole_head(&mut self, bytes: &[u8]) -> Option<Result<usize, Ambiguous>> {
+        if self.head.length > 0 || bytes.len() > HEAD_MAX || matches!(bytes, [b'\r' | b'\n', ..]) {
+            return None;
+        }
+        let (mut head, mut at) = (Head::default(), 0);
+        loop {
+            let end = at + memchr::memchr2(b'\r', b'\n', &bytes[at..])?;
+            match bytes[end..] {
+                [b'\r', b'\n', ..] => {}
+                [b'\r'] => return None,
+                _ => return Some(Err(Ambiguous)),
+            }
+            let line = &bytes[at..end];
+            if line.is_empty() {
+                let state = head.body();
+                return Some(state.map(|state| {
+                    self.state = state;
+                    end + 2
+                }));
+            }
+            // Only these two say where a message ends; their first letters tell them from nearly all others.
+            if at > 0 && matches!(line[0], b'c' | b'C' | b't' | b'T') {
+                if let Err(ambiguous) = head.take_line(line) {
+                    return Some(Err(ambiguous));
+                }
+            }
+            at = end + 2;
+        }
+    }
+
+    /// Reads a head byte by byte; gives how many bytes were of it.
     fn read_head(&mut self, bytes: &[u8]) -> Result<usize, Ambiguous> {
         let head = &mut self.head;
         for (at, &byte) in bytes.iter().enumerate() {
@@ -141,13 +175,7 @@ impl Framing {
             let is_empty = head.line == 0;
             head.end_line()?;
             if is_empty && head.has_request_line {
-                let head = std::mem::take(&mut self.head);
-                self.state = match (head.is_chunked, head.content_length) {
-                    (true, Some(_)) => return Err(Ambiguous),
-                    (true, None) => State::ChunkSize { size: 0, length: 0, digits_end: false },
-                    (false, Some(length)) if length > 0 => State::Body(length),
-                    _ => State::Head,
-                };
+                self.state = std::mem::take(&mut self.head).body()?;
                 return Ok(at + 1);
             }
             if is_empty {
@@ -195,6 +223,26 @@ impl Framing {
 }
 
 impl Head {
+    /// A whole line that may be a header that matters.
+    fn take_line(&mut self, line: &[u8]) -> Result<(), Ambiguous> {
+        let Some(colon) = line.iter().take(self.start.len()).position(|&byte| byte == b':') else { return Ok(()) };
+        self.start[..colon].copy_from_slice(&line[..colon]);
+        self.start[..colon].make_ascii_lowercase();
+        self.name_ends(colon)?;
+        line[colon + 1..].iter().try_for_each(|&byte| self.take_of_value(byte))?;
+        self.end_line()
+    }
+
+    /// What comes after the head.
+    fn body(&self) -> Result<State, Ambiguous> {
+        match (self.is_chunked, self.content_length) {
+            (true, Some(_)) => Err(Ambiguous),
+            (true, None) => Ok(State::ChunkSize { size: 0, length: 0, digits_end: false }),
+            (false, Some(length)) if length > 0 => Ok(State::Body(length)),
+            (false, _) => Ok(State::Head),
+        }
+    }
+
     /// The next byte of a line.
     fn take(&mut self, byte: u8) -> Result<(), Ambiguous> {
         if byte == b'\r' {
@@ -202,14 +250,22 @@ impl Head {
         }
         let column = self.line;
         self.line += 1;
-        match self.value {
-            Value::Other if byte == b':' && self.has_request_line => self.name_ends(column)?,
-            Value::Length(sum) => self.value = Value::Length(length_with(sum, byte)?),
-            Value::Encoding(letters) => self.value = Value::Encoding(encoding_with(letters, byte)?),
-            Value::Other => {}
+        if self.value == Value::Other && byte == b':' && self.has_request_line {
+            self.name_ends(column)?;
+        } else {
+            self.take_of_value(byte)?;
         }
         if let Some(place) = self.start.get_mut(column) {
             *place = byte.to_ascii_lowercase();
+        }
+        Ok(())
+    }
+
+    fn take_of_value(&mut self, byte: u8) -> Result<(), Ambiguous> {
+        match self.value {
+            Value::Length(sum) => self.value = Value::Length(length_with(sum, byte)?),
+            Value::Encoding(letters) => self.value = Value::Encoding(encoding_with(letters, byte)?),
+            Value::Other => {}
         }
         Ok(())
     }

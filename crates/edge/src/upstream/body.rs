@@ -36,7 +36,7 @@ pub(crate) enum RequestBody {
     /// It had to be read for the decision.
     Whole(Bytes),
     /// It goes through.
-    Streamed(Streamed),
+    Streamed(Box<Streamed>),
 }
 
 /// A request's body that goes through.
@@ -63,7 +63,7 @@ impl RequestBody {
             return RequestBody::Empty;
         }
         let lifeline = Arc::clone(lifeline);
-        RequestBody::Streamed(Streamed { body, pace, lifeline, received: 0, waited: 0, waiting_since: None })
+        RequestBody::Streamed(Box::new(Streamed { body, pace, lifeline, received: 0, waited: 0, waiting_since: None }))
     }
 }
 

@@ -30,7 +30,7 @@ pub(crate) struct Connection {
 }
 
 /// Why a request got no answer, and the request itself where nothing of it was sent.
-type Unsent = (Failure, Option<Request<RequestBody>>);
+type Unsent = (Failure, Option<Box<Request<RequestBody>>>);
 
 fn builder() -> http1::Builder {
     let mut builder = http1::Builder::new();
@@ -95,8 +95,10 @@ impl Connection {
 
     /// Gives the connection back for the next request, where the last one left it clean.
     pub fn recycle(mut self: Box<Self>, upstream: &Arc<Upstream>) {
+        // Most times it came to rest with the answer's last byte; else a last look may bring it there.
+        let is_free = (self.sender.is_ready() && !self.has_ended) || self.is_free();
         self.relay.rest();
-        if self.is_free() {
+        if is_free {
             upstream.put(self);
         }
     }
@@ -123,7 +125,7 @@ fn drive(driver: &mut http1::Connection<Socket, RequestBody>, has_ended: &mut bo
 }
 
 fn unsent(mut error: TrySendError<Request<RequestBody>>) -> Unsent {
-    let request = error.take_message();
+    let request = error.take_message().map(Box::new);
     tracing::debug!(error = %error.error(), "the upstream gave no answer");
     (Failure::Unreachable, request)
 }

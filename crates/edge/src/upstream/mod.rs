@@ -71,11 +71,11 @@ impl Upstream {
             lifeline.expect(Party::Upstream, timeout);
             match connection.send(request, lifeline).await {
                 Ok(answer) => return Ok((answer, connection)),
-                Err((Failure::Unreachable, Some(unsent))) => request = unsent,
+                Err((Failure::Unreachable, Some(unsent))) => request = *unsent,
                 Err((failure, _)) => return Err(failure),
             }
         }
-        let mut connection = limited(timeout, Connection::open(&self.address)).await?;
+        let mut connection = Box::pin(limited(timeout, Connection::open(&self.address))).await?;
         lifeline.expect(Party::Upstream, timeout);
         match connection.send(request, lifeline).await {
             Ok(answer) => Ok((answer, connection)),

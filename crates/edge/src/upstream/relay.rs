@@ -61,10 +61,11 @@ impl Relay {
             }
         }
         let mut inner_cx = Context::from_waker(&self.waker);
-        self.inner.is_polling.store(true, Ordering::SeqCst);
+        // Only its end has to be in order with wake-ups from other threads: before it, they wake in vain at worst.
+        self.inner.is_polling.store(true, Ordering::Release);
         let mut outcome = Poll::Pending;
         for _ in 0..ROUNDS_MAX {
-            self.inner.was_woken.store(false, Ordering::SeqCst);
+            self.inner.was_woken.store(false, Ordering::Release);
             outcome = parts(&mut inner_cx);
             if outcome.is_ready() || !self.inner.was_woken.load(Ordering::SeqCst) {
                 break;

@@ -14,6 +14,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use super::address::Address;
+use crate::gather;
 
 /// A socket to the upstream.
 #[derive(Debug)]
@@ -97,8 +98,8 @@ impl Write for Socket {
         parts: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         match self.get_mut() {
-            Socket::Plain(io) => Pin::new(io).poll_write_vectored(cx, parts),
-            Socket::Tls(io) => Pin::new(io).poll_write_vectored(cx, parts),
+            Socket::Plain(io) => gather::poll_write(Pin::new(io), cx, parts),
+            Socket::Tls(io) => gather::poll_write(Pin::new(&mut **io), cx, parts),
         }
     }
 }
