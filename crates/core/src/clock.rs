@@ -91,10 +91,13 @@ fn has_rfc3339_shape(text: &[u8]) -> bool {
             })
     };
     let Some((moment, rest)) = text.split_at_checked(b"0000-00-00T00:00:00".len()) else { return false };
-    let digits = rest.strip_prefix(b".").map_or(0, |rest| 1 + rest.iter().take_while(|b| b.is_ascii_digit()).count());
+    let digits =
+        rest.strip_prefix(b".").map_or(0, |rest| 1 + rest.iter().take_while(|b| b.is_ascii_digit()).count());
     let offset = &rest[digits..];
     let is_offset = fits(offset, b"Z")
-        || (matches!(offset.first(), Some(b'+' | b'-')) && fits(&offset[1..], b"00:00") && &offset[1..3] < b"24".as_slice());
+        || (matches!(offset.first(), Some(b'+' | b'-'))
+            && fits(&offset[1..], b"00:00")
+            && &offset[1..3] < b"24".as_slice());
     fits(moment, b"0000-00-00T00:00:00") && digits != 1 && is_offset
 }
 
@@ -183,7 +186,8 @@ mod tests {
         for text in ["", "tomorrow", "1969-12-31T23:59:59Z", "2030-01-01", "+010000-01-01T00:00:00Z"] {
             assert!(text.parse::<Timestamp>().is_err(), "{text}");
         }
-        for text in ["", "+25:00", "+1:00", "+0100", "Z[Europe/Berlin]", ".Z", "Zulu", "+01:00[u-ca=hebrew]", " Z"] {
+        for text in ["", "+25:00", "+1:00", "+0100", "Z[Europe/Berlin]", ".Z", "Zulu", "+01:00[u-ca=hebrew]", " Z"]
+        {
             let text = format!("2030-01-01T00:00:00{text}");
             assert!(text.parse::<Timestamp>().is_err(), "{text}");
         }

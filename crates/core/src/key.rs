@@ -1,5 +1,5 @@
-//! A key and the states it passes through. One function, [`Key::apply`], moves a key on; stores and caches
-//! both call it, so that they cannot disagree.
+//! A key and the states it passes through. One function, [`Key::apply`], moves a key on; every store calls it,
+//! and caches read the key anew after a change instead of having rules of their own.
 
 use std::fmt;
 

@@ -4,7 +4,7 @@
 //! key anew. Entries get in only through [`Cache::admit`], which refuses what was read before a change that
 //! has been applied since.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering};
@@ -12,11 +12,12 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering};
 use arc_swap::ArcSwap;
 use keyward_core::change::{Change, Entry as LogEntry, Revision};
 use keyward_core::decision::{HoldsKey, KeyFacts, ProjectFacts};
-use keyward_core::id::{KeyId, OrganizationId, ProjectId};
+use keyward_core::id::{ApiName, KeyId, OrganizationId, ProjectId};
 use keyward_core::secret::Digest;
 use keyward_core::store::{KeyInContext, Read};
 use parking_lot::Mutex;
 
+use crate::engine::ApiInForce;
 use crate::exchange::Owner;
 
 /// How many applied changes the fence remembers; a read that is older than all of them is not kept.
@@ -123,6 +124,21 @@ impl Cache {
         self.by_digest.pin().get(digest).cloned()
     }
 
+    /// The key of this id, if it is in memory.
+    pub fn known(&self, id: KeyId) -> Option<Arc<Entry>> {
+        let first = self.by_id.pin().get(&id).copied()?;
+        self.get(&first)
+    }
+
+    /// The projects of an API in memory whose plan does not include it under this contract; all of them where
+    /// there is none.
+    pub fn projects_without_access(&self, name: &ApiName, api: Option<&ApiInForce>) -> HashSet<ProjectId> {
+        let fence = self.fence.lock();
+        let of_api = fence.projects.values().filter(|slot| slot.facts.load().api == *name);
+        let gives = |plan: &str| api.is_some_and(|api| api.contract.plan_gives_access(plan));
+        of_api.filter(|slot| !gives(&slot.facts.load().plan)).map(|slot| slot.id).collect()
+    }
+
     pub fn len(&self) -> usize {
         self.by_id.len()
     }
@@ -148,7 +164,7 @@ impl Cache {
             })
         });
         let slot = Arc::clone(slot);
-        let known = self.by_id.pin().get(&key.id).and_then(|first| self.get(first));
+        let known = self.known(key.id);
         let entry = match known {
             // Known under another digest already (an older pepper's): both lead to one entry.
             Some(known) => known,
@@ -240,8 +256,13 @@ impl Cache {
         }
     }
 
-    /// Forgets every key.
-    pub fn clear(&self) {
+    /// Forgets every key; the next use of each reads it anew.
+    pub fn forget(&self) {
+        let _nothing_is_let_in = self.fence.lock();
+        self.clear();
+    }
+
+    fn clear(&self) {
         self.by_digest.pin().values().for_each(|entry| entry.stale.store(true, Ordering::SeqCst));
         self.by_id.pin().clear();
         self.by_digest.pin().clear();

@@ -59,7 +59,7 @@ pub struct EngineOptions {
 
 impl Default for EngineOptions {
     fn default() -> Self {
-        EngineOptions { misses_per_second: 2000, misses_per_second_per_address: 200 }
+        EngineOptions { misses_per_second: 1000, misses_per_second_per_address: 50 }
     }
 }
 
@@ -178,7 +178,8 @@ impl Engine {
             clock,
         });
         engine.follow().await?;
-        tokio::spawn(background(Arc::clone(&engine)));
+        tokio::spawn(every_second(Arc::clone(&engine), |engine| async move { engine.flush_usage().await }));
+        tokio::spawn(every_second(Arc::clone(&engine), |engine| async move { engine.look_after().await }));
         Ok(engine)
     }
 
@@ -283,7 +284,7 @@ impl Engine {
 
     /// Forgets every cached key, so that the next use reads it anew.
     pub fn forget_keys(&self) {
-        self.cache.clear();
+        self.cache.forget();
     }
 
     /// Stops the background work after a last flush.
@@ -295,6 +296,17 @@ impl Engine {
     /// The clock that decisions are taken by.
     pub fn clock(&self) -> &Arc<dyn Clock> {
         &self.clock
+    }
+
+    /// Ends exchanges whose key has stopped of itself, tries again to follow a log that could not be read, and
+    /// tells how things stand.
+    async fn look_after(&self) {
+        let ended = self.exchanges.close_ended(self.clock.now());
+        self.exchanges.drain(ended).await;
+        self.recover().await;
+        metrics::gauge!("keyward_cached_keys").set(self.cached_keys() as f64);
+        metrics::gauge!("keyward_applied_revision").set(self.applied().0 as f64);
+        metrics::gauge!("keyward_exchanges").set(self.open_exchanges() as f64);
     }
 
     /// Judges a key by what is known now, and notes the outcome.
@@ -386,20 +398,15 @@ fn denial_of(unrecognised: Unrecognised) -> Denial {
     })
 }
 
-async fn background(engine: Arc<Engine>) {
+/// Does something every second until the engine stops. Each kind of work has a task of its own: a store that is
+/// slow to take uses must not keep streams of expired keys open.
+async fn every_second<F: Future<Output = ()> + Send>(engine: Arc<Engine>, work: impl Fn(Arc<Engine>) -> F + Send) {
     let mut tick = tokio::time::interval(Duration::from_secs(1));
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         tokio::select! {
             () = engine.background.cancelled() => return,
-            _ = tick.tick() => {}
+            _ = tick.tick() => work(Arc::clone(&engine)).await,
         }
-        engine.flush_usage().await;
-        let ended = engine.exchanges.close_ended(engine.clock.now());
-        engine.exchanges.drain(ended).await;
-        metrics::gauge!("keyward_cached_keys").set(engine.cached_keys() as f64);
-        metrics::gauge!("keyward_applied_revision").set(engine.applied().0 as f64);
-        metrics::gauge!("keyward_exchanges").set(engine.open_exchanges() as f64);
-        engine.recover().await;
     }
 }

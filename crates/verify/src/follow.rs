@@ -43,15 +43,8 @@ impl Engine {
         // Entered even where the revision is applied already: whoever applied it may still be draining.
         let outcome = self.follow_to(Some(revision)).await;
         let waited = self.clock.boottime_nanos().saturating_sub(began);
-        match outcome {
-            Ok(()) => Ok(InForce { nodes: 1, waited_ms: u64::try_from(waited / 1_000_000).unwrap_or(0) }),
-            Err(error) => {
-                self.lease.suspend();
-                metrics::counter!("keyward_follow_failures_total").increment(1);
-                tracing::error!(%error, "the log could not be followed: nothing is granted until it can");
-                Err(Unsettled(error))
-            }
-        }
+        outcome?;
+        Ok(InForce { nodes: 1, waited_ms: u64::try_from(waited / 1_000_000).unwrap_or(0) })
     }
 
     /// Follows the log to its end.
@@ -62,13 +55,33 @@ impl Engine {
     /// After the log could not be read: tries again, and grants again once it could.
     pub(crate) async fn recover(&self) {
         if !self.lease.holds(&*self.clock) && self.follow().await.is_ok() {
-            self.lease.resume();
             tracing::info!("the log is followed again");
         }
     }
 
+    /// Follows the log up to a revision, or to its end. Whether the lease holds afterwards is settled before
+    /// another may follow, so that a failure is never overtaken by an earlier success.
     async fn follow_to(&self, revision: Option<Revision>) -> Result<(), StoreError> {
         let _one_at_a_time = self.following.lock().await;
+        match self.apply_up_to(revision).await {
+            Ok(closing) => {
+                // What was followed to its end is all that is written; up to a revision may leave a gap open.
+                if revision.is_none() {
+                    self.lease.resume();
+                }
+                self.exchanges.drain(closing).await;
+                Ok(())
+            }
+            Err(error) => {
+                self.lease.suspend();
+                metrics::counter!("keyward_follow_failures_total").increment(1);
+                tracing::error!(%error, "the log could not be followed: nothing is granted until it can");
+                Err(error)
+            }
+        }
+    }
+
+    async fn apply_up_to(&self, revision: Option<Revision>) -> Result<Closing, StoreError> {
         let mut closing = Closing::default();
         while revision.is_none_or(|revision| self.applied() < revision) {
             let entries = self.store.changes_since(self.applied(), BATCH).await?;
@@ -79,8 +92,7 @@ impl Engine {
                 closing.join(self.apply(entry));
             }
         }
-        self.exchanges.drain(closing).await;
-        Ok(())
+        Ok(closing)
     }
 
     /// Applies one change: memory first, exchanges second.
@@ -90,8 +102,25 @@ impl Engine {
             Change::ManagementKey { id, what } => self.management.apply(*id, what, entry.body.at, entry.revision),
             Change::Organization { .. } | Change::Project { .. } | Change::Key { .. } | Change::Store { .. } => {}
         }
+        let narrows = self.may_narrow(&entry.body.change);
         self.cache.apply(entry);
-        self.close_what_ended(entry)
+        self.close_what_ended(entry, narrows)
+    }
+
+    /// Whether a change to a key may take something from requests under way. Scopes that only grew do not; one
+    /// with a colon may name a resource, and then limits where it is added.
+    fn may_narrow(&self, change: &Change) -> bool {
+        match change {
+            Change::Key { of, what: KeyChange::Rescoped { scopes } } => match self.cache.known(of.id) {
+                Some(known) => {
+                    let added = scopes.iter().filter(|scope| !known.facts.scopes.iter().any(|old| old == *scope));
+                    !known.facts.scopes.is_within(scopes) || added.into_iter().any(|scope| scope.contains(':'))
+                }
+                None => true,
+            },
+            Change::Key { what: KeyChange::AddressesSet { addresses }, .. } => !addresses.is_empty(),
+            change => change.is_restrictive(),
+        }
     }
 
     fn put_in_force(&self, api: &Api) {
@@ -109,7 +138,7 @@ impl Engine {
         self.apis.store(Arc::new(apis));
     }
 
-    fn close_what_ended(&self, entry: &Entry) -> Closing {
+    fn close_what_ended(&self, entry: &Entry, narrows: bool) -> Closing {
         match &entry.body.change {
             Change::Key { of, what: KeyChange::Rotated { ends_at, .. } } if *ends_at > entry.body.at => {
                 self.exchanges.end_by(of.id, *ends_at);
@@ -119,8 +148,14 @@ impl Engine {
                 self.exchanges.end_by(of.id, *expires_at);
                 Closing::default()
             }
-            change @ Change::Key { of, .. } if change.is_restrictive() => {
-                self.exchanges.close(|owner: &Owner| owner.key == of.id)
+            Change::Key { of, .. } if narrows => self.exchanges.close(|owner: &Owner| owner.key == of.id),
+            Change::Project { of, what: ProjectChange::PlanSet { plan } } => {
+                let has_access = self.api(&of.api).is_some_and(|api| api.contract.plan_gives_access(plan));
+                self.exchanges.close(|owner| !has_access && owner.project == of.id)
+            }
+            Change::Api { api } => {
+                let shut_out = self.cache.projects_without_access(&api.name, self.api(&api.name).as_deref());
+                self.exchanges.close(|owner| shut_out.contains(&owner.project))
             }
             Change::Project { of, what: ProjectChange::Suspended | ProjectChange::Deleted } => {
                 self.exchanges.close(|owner| owner.project == of.id)
