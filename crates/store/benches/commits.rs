@@ -1,5 +1,6 @@
 //! What the embedded store does in a second: durable changes with one caller and with many (group commit),
-//! reads by digest, and how long a backup takes. Prints a table; takes no arguments but `--quick`.
+//! reads by digest, and how long a backup takes. Prints a table. `--quick` only shows that it runs; `--large`
+//! adds a million rows of uses, a page of the event log among them, and a start on what has grown.
 #![allow(clippy::print_stdout, reason = "a benchmark prints its table")]
 
 use std::sync::Arc;
@@ -16,8 +17,9 @@ use keyward_core::key::{Key, KeyState, Metadata};
 use keyward_core::log::LogKeys;
 use keyward_core::scope::Scopes;
 use keyward_core::secret::Digest;
-use keyward_core::store::Store;
+use keyward_core::store::{EventFilter, Store};
 use keyward_core::tenancy::{Environment, Organization, Project, TenantState};
+use keyward_core::usage::{UsageBatch, UsageRow};
 use keyward_store::{SqliteOptions, SqliteStore};
 
 const NOW: Timestamp = Timestamp::from_millis(1_795_218_680_000);
@@ -25,14 +27,17 @@ const NOW: Timestamp = Timestamp::from_millis(1_795_218_680_000);
 fn main() {
     let quick = std::env::args().any(|argument| argument == "--quick" || argument == "--test");
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
-    runtime.block_on(run(if quick { Duration::from_millis(200) } else { Duration::from_secs(5) }));
+    let each = if quick { Duration::from_millis(200) } else { Duration::from_secs(5) };
+    let uses = if std::env::args().any(|argument| argument == "--large") { 1_000_000 } else { 0 };
+    runtime.block_on(run(each, uses));
 }
 
-async fn run(each: Duration) {
+async fn run(each: Duration, uses: usize) {
     let folder = tempfile::tempdir_in(".").expect("a folder on the disk that counts");
     let keys = Arc::new(LogKeys::new(&[1; 32], &[2; 32]));
     let options = SqliteOptions::new(folder.path(), keys, Arc::new(ManualClock::at(NOW)));
-    let store: Arc<dyn Store> = Arc::new(SqliteStore::open(options).await.expect("a store"));
+    let opened = Arc::new(SqliteStore::open(options.clone()).await.expect("a store"));
+    let store: Arc<dyn Store> = opened.clone();
     let project = tenant(&*store).await;
     println!("| durable work, SQLite | callers | a second | p50 µs | p99 µs | CPU µs each |");
     println!("| --- | ---: | ---: | ---: | ---: | ---: |");
@@ -49,6 +54,59 @@ async fn run(each: Duration) {
         reads(&store, count, (callers, each)).await;
     }
     backup(&*store, folder.path()).await;
+    if uses > 0 {
+        events(&*store, &project, uses, count).await;
+        opened.close().await;
+        let start = Instant::now();
+        let store = SqliteStore::open(options).await.expect("the store again");
+        println!("a start on it: {} ms", start.elapsed().as_millis());
+        let start = Instant::now();
+        store.canaries().await.expect("canaries");
+        println!("canaries: {} ms", start.elapsed().as_millis());
+        let start = Instant::now();
+        store.verify_log(&store.signed_heads().expect("heads")).await.expect("a verdict");
+        println!("verifying its log: {} ms", start.elapsed().as_millis());
+    }
+}
+
+/// Rows of uses by key, minute and outcome, and pages of the event log among them.
+async fn events(store: &dyn Store, project: &Project, rows: usize, keys: usize) {
+    store.add_canary(1, &[1; 32]).await.expect("a canary");
+    let start = Instant::now();
+    for sequence in 0..rows / 5_000 {
+        let row = |number: usize| {
+            let at = NOW.saturating_add(Duration::from_secs(60 * (number / 1_000) as u64));
+            UsageRow {
+                key: key_id(number % 1_000 % keys),
+                project: project.id,
+                minute: at.minute(),
+                // A rare one among many.
+                outcome: if number % 100_000 == 7 { "revoked" } else { "valid" }.into(),
+                count: 1,
+                first_at: at,
+                last_at: at,
+                last_address: None,
+            }
+        };
+        let rows = (sequence * 5_000..(sequence + 1) * 5_000).map(row).collect();
+        let batch = UsageBatch { incarnation: 1, sequence: sequence as u64, rows };
+        store.record_usage(&batch).await.expect("a batch");
+    }
+    println!("{rows} rows of uses added: {} ms", start.elapsed().as_millis());
+    let filters = [
+        ("any", EventFilter::default()),
+        ("key.refused, rare", EventFilter { name: Some("key.refused".into()), key: None }),
+        ("project.created, one", EventFilter { name: Some("project.created".into()), key: None }),
+        ("of one key", EventFilter { name: None, key: Some(key_id(3)) }),
+    ];
+    for (what, filter) in filters {
+        let (start, mut before) = (Instant::now(), None);
+        for _ in 0..10 {
+            let page = store.events(project.id, &filter, before, 100).await.expect("a page");
+            before = page.last().map(|(position, _)| *position).or(before);
+        }
+        println!("ten pages of events, {what}: {} µs a page", start.elapsed().as_micros() / 10);
+    }
 }
 
 /// Time that all threads of this process have spent on processors, in microseconds.
@@ -112,7 +170,8 @@ async fn commits(
                 false => KeyChange::Created { key: Box::new(key(&project, number)) },
             };
             let id = key_id(number);
-            let of = KeyRef { id, project: project.id, organization: project.organization, api: project.api.clone() };
+            let of =
+                KeyRef { id, project: project.id, organization: project.organization, api: project.api.clone() };
             let expect = match revoke {
                 true => vec![],
                 false => vec![Expect::Project(project.id, project.revision)],
@@ -141,11 +200,7 @@ async fn backup(store: &dyn Store, folder: &std::path::Path) {
     let start = Instant::now();
     let revision = store.backup(&to).await.expect("a backup");
     let size = std::fs::metadata(&to).expect("its file").len();
-    println!(
-        "\nbackup of {revision} changes, {} MiB: {} ms",
-        size / (1024 * 1024),
-        start.elapsed().as_millis()
-    );
+    println!("\nbackup of {revision} changes, {} MiB: {} ms", size / (1024 * 1024), start.elapsed().as_millis());
 }
 
 fn proposal(expect: Vec<Expect>, changes: Vec<Change>) -> Proposal {

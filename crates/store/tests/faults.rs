@@ -9,6 +9,7 @@ use keyward_core::change::KeyChange;
 use keyward_core::id::KeyId;
 use keyward_core::key::Standing;
 use keyward_core::store::{KeyFilter, LogVerdict, Page, Store, StoreError};
+use keyward_store::conformance::words::*;
 use keyward_store::conformance::{Fixture, World};
 use keyward_store::{SqliteStore, restore};
 use support::faults::{Ended, Faults, again, dir_of_child, ended, under_faults};
@@ -173,7 +174,8 @@ fn s01_what_was_acknowledged_survives_a_kill_at_any_sync() {
             let fixture = SqliteFixture::at(folder.path());
             let (store, world) = fixture.world().await;
             for line in told.lines() {
-                let Some((what, Ok(id))) = line.split_once(' ').map(|(what, id)| (what, id.parse::<KeyId>())) else {
+                let Some((what, Ok(id))) = line.split_once(' ').map(|(what, id)| (what, id.parse::<KeyId>()))
+                else {
                     continue;
                 };
                 let standing = world.read_key(id).await.standing(START);
@@ -219,10 +221,10 @@ fn s03_a_full_disk_refuses_and_recovers() {
         let key = world.read_key(key.id).await;
         // A line whose COMMIT is known to have failed does not stay.
         assert_eq!(revoked, usize::from(key.standing(START) == Standing::Revoked));
-        assert_eq!(store.verify_log(&[]).await.unwrap(), LogVerdict::Intact {
-            revision: world.revision().await,
-            heads: 0
-        });
+        assert_eq!(
+            store.verify_log(&[]).await.unwrap(),
+            LogVerdict::Intact { revision: world.revision().await, heads: 0 }
+        );
     });
 }
 

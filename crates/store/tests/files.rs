@@ -12,6 +12,7 @@ use keyward_core::change::{KeyChange, Revision};
 use keyward_core::key::Key;
 use keyward_core::log::LogKeys;
 use keyward_core::store::{KeyFilter, LogVerdict, Page, Store, StoreError};
+use keyward_store::conformance::words::*;
 use keyward_store::conformance::{Fixture, World};
 use keyward_store::{OpenError, SqliteOptions, SqliteStore, restore};
 use sqlx::{ConnectOptions, Connection, Executor};
@@ -47,7 +48,9 @@ async fn files_are_their_owners_alone() {
     let mode = |path: &Path| path.metadata().unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(&fixture.dir()), 0o700);
     let place = fixture.place();
-    for file in [place.database(), place.write_ahead_log(), place.journal(), place.lock(), fixture.dir().join("a.backup")] {
+    for file in
+        [place.database(), place.write_ahead_log(), place.journal(), place.lock(), fixture.dir().join("a.backup")]
+    {
         assert_eq!(mode(&file), 0o600, "{}", file.display());
     }
     fixture.close().await;
@@ -269,7 +272,7 @@ async fn s06_a_migration_cut_off_at_any_statement_is_completed() {
         if cut % 2 == 0 {
             connection.execute("COMMIT").await.unwrap();
         }
-        drop(connection);
+        connection.close().await.unwrap();
         let (store, world) = fixture.world().await;
         world.project("one").await;
         assert!(matches!(store.verify_log(&[]).await.unwrap(), LogVerdict::Intact { .. }));

@@ -3,19 +3,22 @@
 mod support;
 
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use keyward_core::change::{Actor, Change, KeyChange, ManagementKeyChange, OrganizationChange, ProjectChange, Revision};
+use keyward_core::change::{
+    Actor, Change, KeyChange, ManagementKeyChange, OrganizationChange, ProjectChange, Revision,
+};
 use keyward_core::key::{Key, KeyState, Standing};
 use keyward_core::scope::Scopes;
 use keyward_core::store::{LogVerdict, Store};
 use keyward_core::tenancy::Project;
+use keyward_store::conformance::words::*;
 use keyward_store::conformance::{Fixture, World};
 use keyward_store::{JournalFound, OpenError, RestoreProgress, RestoreReport, restore};
 use support::*;
 
-async fn restored(fixture: &SqliteFixture, backup: &PathBuf) -> RestoreReport {
+async fn restored(fixture: &SqliteFixture, backup: &Path) -> RestoreReport {
     restore(&fixture.dir(), backup, &fixture.keys, START, |_| {}).await.unwrap_or_else(|error| panic!("{error}"))
 }
 
@@ -230,7 +233,8 @@ async fn what_is_no_backup_of_this_store_is_refused_and_changes_nothing() {
     let other = SqliteFixture::new();
     let (_, _, foreign) = backed_up(&other, 1).await;
 
-    let refuse = async |file: &PathBuf| restore(&fixture.dir(), file, &fixture.keys, START, |_| {}).await.unwrap_err();
+    let refuse =
+        async |file: &PathBuf| restore(&fixture.dir(), file, &fixture.keys, START, |_| {}).await.unwrap_err();
     let refusal = refuse(&foreign).await;
     assert!(matches!(refusal, OpenError::OtherStore { .. }), "{refusal}");
     let refusal = refuse(&fixture.folder().join("missing")).await;

@@ -8,6 +8,7 @@ use keyward_core::change::{Entry, KeyChange, Revision};
 use keyward_core::key::{Key, KeyState};
 use keyward_core::log::{GENESIS, LogKeys, SignedHead};
 use keyward_core::store::{LogVerdict, Store, StoreError};
+use keyward_store::conformance::words::*;
 use keyward_store::conformance::{Fixture, World};
 use keyward_store::{OpenError, SqliteStore};
 use sqlx::{ConnectOptions, Connection, Executor, Row};
@@ -90,7 +91,8 @@ async fn s17_an_edited_row_is_named() {
         assert_eq!(closed.broken(&[]).await.0, 6, "{edit}");
         // Every reader of the log is told, not only the one who verifies.
         let read = closed.read_only().await.changes_since(Revision(0), 100).await;
-        if !edit.contains("project") && !edit.contains("at =") && !edit.contains("name") && !edit.contains("key_id") {
+        if !edit.contains("project") && !edit.contains("at =") && !edit.contains("name") && !edit.contains("key_id")
+        {
             assert!(matches!(read, Err(StoreError::Damaged(_))), "{edit}: {read:?}");
         }
     }
@@ -134,9 +136,7 @@ async fn s17_a_cut_tail_is_noticed() {
     assert_eq!(closed.broken(&[]).await.0, 9);
     assert!(matches!(closed.fixture.refusal().await, OpenError::Damaged { .. }));
     // With care: the head is set back too. Only heads that were signed and kept elsewhere can tell.
-    closed
-        .sql("UPDATE store SET head_revision = 8, head_hash = (SELECT hash FROM log WHERE revision = 8)")
-        .await;
+    closed.sql("UPDATE store SET head_revision = 8, head_hash = (SELECT hash FROM log WHERE revision = 8)").await;
     assert!(matches!(closed.verdict(&[]).await, LogVerdict::Intact { .. }));
     let (revision, reason) = closed.broken(&closed.heads).await;
     assert_eq!(revision, 9);

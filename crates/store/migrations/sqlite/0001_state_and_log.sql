@@ -76,7 +76,7 @@ CREATE TABLE keys (
     seal             BLOB   NOT NULL
 );
 CREATE INDEX keys_by_age ON keys (project, created_revision);
-CREATE INDEX keys_not_revoked ON keys (project, created_revision, state, ends_at, expires_at)
+CREATE INDEX keys_not_revoked ON keys (project, created_revision, state, ends_at, expires_at, id)
     WHERE state <> 'revoked';
 
 -- A key has one digest for each pepper it was made or seen under.

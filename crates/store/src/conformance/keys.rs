@@ -166,7 +166,9 @@ pub async fn lists_filter_by_standing_and_name(fixture: &dyn Fixture) {
     let filter = KeyFilter { standing: Some((Standing::Active, world.now)), name: named.name.clone() };
     let found = world.store.keys(project.id, &filter, ALL).await.unwrap();
     assert_eq!(found.iter().map(|key| key.id).collect::<Vec<_>>(), [named.id]);
-    assert!(world.store.keys(world.project("other").await.id, &KeyFilter::default(), ALL).await.unwrap().is_empty());
+    assert!(
+        world.store.keys(world.project("other").await.id, &KeyFilter::default(), ALL).await.unwrap().is_empty()
+    );
 }
 
 pub async fn lists_go_page_by_page_newest_first(fixture: &dyn Fixture) {

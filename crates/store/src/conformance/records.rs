@@ -61,7 +61,7 @@ pub async fn projects_change_and_are_listed(fixture: &dyn Fixture) {
     }
     assert_eq!(world.store.projects(organization.id, ALL).await.unwrap(), [second.clone(), expected.clone()]);
     let page = Page { before: None, limit: 1 };
-    assert_eq!(world.store.projects(organization.id, page).await.unwrap(), [second.clone()]);
+    assert_eq!(world.store.projects(organization.id, page).await.unwrap(), std::slice::from_ref(&second));
     world.make(project_change(&second, ProjectChange::Deleted)).await;
     assert_eq!(world.store.projects(organization.id, ALL).await.unwrap(), [expected]);
     assert!(world.store.project(second.id).await.unwrap().unwrap().state.is_deleted());

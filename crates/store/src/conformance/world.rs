@@ -13,9 +13,7 @@ use keyward_core::key::{Key, KeyState, Metadata};
 use keyward_core::scope::Scopes;
 use keyward_core::secret::Digest;
 use keyward_core::store::{Result, Store, StoreError};
-use keyward_core::tenancy::{
-    Api, Boundary, Environment, ManagementKey, Organization, Project, TenantState,
-};
+use keyward_core::tenancy::{Api, Boundary, Environment, ManagementKey, Organization, Project, TenantState};
 
 /// Ids and digests that no other has; stores may be shared by cases.
 static NEXT: AtomicU64 = AtomicU64::new(1);
@@ -222,8 +220,7 @@ pub fn project_change(project: &Project, what: ProjectChange) -> Change {
 }
 
 pub fn key_change(project: &Project, id: KeyId, what: KeyChange) -> Change {
-    let of =
-        KeyRef { id, project: project.id, organization: project.organization, api: project.api.clone() };
+    let of = KeyRef { id, project: project.id, organization: project.organization, api: project.api.clone() };
     Change::Key { of, what }
 }
 

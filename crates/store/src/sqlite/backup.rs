@@ -11,11 +11,11 @@ use sqlx::Connection as _;
 use super::batch::read_head;
 use super::connect;
 use super::error::read_failure;
-use super::place::{private_file, sync_folder};
+use super::place::{FileIdentity, private_file, sync_folder};
 
 /// Copies the database to a new file; returns the last revision in it. A copy that was cut off is left under
 /// another name (`….partial`), never under `to`.
-pub(super) async fn backup(database: &Path, to: &Path) -> Result<Revision> {
+pub(super) async fn backup(database: &Path, identity: FileIdentity, to: &Path) -> Result<Revision> {
     let refused = |what: &str, error: io::Error| {
         StoreError::Unavailable(format!("the backup {} cannot be {what}: {error}", to.display()))
     };
@@ -26,7 +26,7 @@ pub(super) async fn backup(database: &Path, to: &Path) -> Result<Revision> {
     remove_if_there(&partial).map_err(|error| refused("made", error))?;
     // SQLite copies into an empty file, which keeps its mode.
     private_file().write(true).create_new(true).open(&partial).map_err(|error| refused("made", error))?;
-    let made = match copy(database, &partial).await {
+    let made = match copy(database, identity, &partial).await {
         Ok(revision) => publish(&partial, to).map(|()| revision).map_err(|error| refused("put in place", error)),
         Err(error) => Err(error),
     };
@@ -36,12 +36,15 @@ pub(super) async fn backup(database: &Path, to: &Path) -> Result<Revision> {
     made
 }
 
-async fn copy(database: &Path, partial: &Path) -> Result<Revision> {
+async fn copy(database: &Path, identity: FileIdentity, partial: &Path) -> Result<Revision> {
     let failed = |error: sqlx::Error| match super::error::Cause::of(&error) {
         super::error::Cause::Full => StoreError::Full(format!("no room for the backup: {error}")),
         _ => read_failure(error),
     };
     let mut connection = connect::reader(database).await.map_err(failed)?;
+    if !identity.is_at(database) {
+        return Err(StoreError::Unavailable("the database was deleted or replaced while in use".into()));
+    }
     let target = partial
         .to_str()
         .ok_or_else(|| StoreError::Unavailable("the backup's path is not UTF-8: give another".into()))?;

@@ -68,7 +68,7 @@ impl<'a> Batch<'a> {
     }
 
     /// Reads together what these proposals will need.
-    pub(super) async fn foresee(&mut self, proposals: &[&Proposal]) -> Result<(), Refusal> {
+    pub(super) async fn foresee(&mut self, proposals: &[Proposal]) -> Result<(), Refusal> {
         foresee::read(&mut self.records, proposals).await
     }
 

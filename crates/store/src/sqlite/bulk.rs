@@ -22,7 +22,11 @@ pub(super) fn runs<T>(mut rows: &[T]) -> impl Iterator<Item = &[T]> {
 
 /// Pushes a list to look for, with the last one repeated until the length is a power of two. Takes at most
 /// as many as [`MOST`]; not for empty lists.
-pub(super) fn push_list<T>(query: &mut QueryBuilder<Db>, items: &[T], mut push: impl FnMut(&mut QueryBuilder<Db>, &T)) {
+pub(super) fn push_list<T>(
+    query: &mut QueryBuilder<Db>,
+    items: &[T],
+    mut push: impl FnMut(&mut QueryBuilder<Db>, &T),
+) {
     let wanted = items.len().next_power_of_two();
     for (i, item) in items.iter().chain(std::iter::repeat(&items[items.len() - 1])).take(wanted).enumerate() {
         if i > 0 {

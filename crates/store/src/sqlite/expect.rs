@@ -16,9 +16,7 @@ pub(super) async fn holds(records: &mut Records<'_>, expect: &Expect, at: Timest
         Expect::Project(id, revision) => stands_at::<Project>(records, id, *revision).await,
         Expect::Key(id, revision) => stands_at::<Key>(records, id, *revision).await,
         Expect::ManagementKey(id, revision) => stands_at::<ManagementKey>(records, id, *revision).await,
-        Expect::LiveKeysBelow { project, limit } => {
-            Ok(records.live_keys(*project, at).await? < i64::from(*limit))
-        }
+        Expect::LiveKeysBelow { project, limit } => Ok(records.live_keys(*project, at).await? < i64::from(*limit)),
     }
 }
 

@@ -25,7 +25,7 @@ struct Asked {
 }
 
 /// Reads what these proposals need.
-pub(super) async fn read(records: &mut Records<'_>, proposals: &[&Proposal]) -> Result<(), Refusal> {
+pub(super) async fn read(records: &mut Records<'_>, proposals: &[Proposal]) -> Result<(), Refusal> {
     let mut asked = Asked::default();
     for proposal in proposals {
         asked.add(proposal);

@@ -1,6 +1,6 @@
 //! The embedded store: SQLite in one folder, one writer, a few readers.
 //!
-//! [`open`] checks and opens; [`writer`] and [`batch`] write (group commit), [`expect`] and [`apply`] on
+//! [`open`] opens what [`check`] has looked at; [`writer`] and [`batch`] write (group commit), [`expect`] and [`apply`] on
 //! [`records`] in memory, which [`foresee`] reads and [`rows`] writes back; [`read`], [`log`], [`usage`] and [`events`] read, [`verify`]
 //! checks the log, [`journal`] and [`heads`] are the two files beside the database, [`backup`], [`mod@restore`]
 //! and [`switch`] copy and put back. Query texts keep to what PostgreSQL also reads; the types named below
@@ -10,6 +10,7 @@ mod apply;
 mod backup;
 mod batch;
 mod bulk;
+mod check;
 mod connect;
 mod error;
 mod events;
@@ -61,6 +62,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use error::read_failure;
 use health::Health;
 use peppers::PepperWrite;
+use place::FileIdentity;
 use writer::Command;
 
 type Db = sqlx::Sqlite;
@@ -74,6 +76,8 @@ pub struct SqliteStore {
     clock: Arc<dyn Clock>,
     place: Option<Place>,
     database: PathBuf,
+    /// The file that was opened: another at its path is not the store.
+    identity: FileIdentity,
     readers: SqlitePool,
     /// None where the store is open for reading only.
     writer: Option<WriterHandle>,
@@ -88,7 +92,10 @@ struct WriterHandle {
 
 impl std::fmt::Debug for SqliteStore {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("SqliteStore").field("id", &self.id).field("database", &self.database).finish_non_exhaustive()
+        f.debug_struct("SqliteStore")
+            .field("id", &self.id)
+            .field("database", &self.database)
+            .finish_non_exhaustive()
     }
 }
 
@@ -138,7 +145,7 @@ impl SqliteStore {
     /// As every reading.
     pub async fn check_file(&self) -> Result<Vec<String>> {
         let mut connection = self.reader().await?;
-        open::quick_check(&mut connection).await.map_err(read_failure)
+        check::quick_check(&mut connection).await.map_err(read_failure)
     }
 
     /// As [`Store::verify_log`], telling meanwhile how many entries were checked, of how many.
@@ -292,7 +299,7 @@ impl Store for SqliteStore {
     }
 
     async fn backup(&self, to: &Path) -> Result<Revision> {
-        backup::backup(&self.database, to).await
+        backup::backup(&self.database, self.identity, to).await
     }
 
     async fn canaries(&self) -> Result<Vec<Canary>> {

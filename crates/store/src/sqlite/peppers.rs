@@ -8,10 +8,10 @@ use keyward_core::secret::{Digest, PepperVersion};
 use keyward_core::store::{Canary, Result, StoreError};
 use sqlx::Row as _;
 
-use super::Connection;
 use super::error::{Cause, read_failure};
 use super::record::{DIGEST_KIND, digest_row};
 use super::records::Refusal;
+use super::{Connection, Row};
 
 /// What can be written about peppers.
 pub(super) enum PepperWrite {
@@ -95,7 +95,10 @@ async fn add_canary(
 }
 
 async fn retire(connection: &mut Connection, version: PepperVersion) -> std::result::Result<(), Refusal> {
-    sqlx::query("DELETE FROM canaries WHERE version = $1").bind(i64::from(version)).execute(&mut *connection).await?;
+    sqlx::query("DELETE FROM canaries WHERE version = $1")
+        .bind(i64::from(version))
+        .execute(&mut *connection)
+        .await?;
     sqlx::query(
         "DELETE FROM digests WHERE pepper = $1 AND EXISTS (
              SELECT 1 FROM digests AS newer
@@ -111,34 +114,34 @@ async fn retire(connection: &mut Connection, version: PepperVersion) -> std::res
 /// expiry at `now`, of projects and organizations that are not deleted.
 pub(super) async fn canaries(connection: &mut Connection, now: Timestamp) -> Result<Vec<Canary>> {
     let rows = sqlx::query(
-        "SELECT c.version, c.canary, (
-             SELECT COUNT(*) FROM digests AS d
-             JOIN keys AS k ON k.id = d.key_id
-             JOIN projects AS p ON p.id = k.project
-             JOIN organizations AS o ON o.id = p.organization
-             WHERE d.pepper = c.version
-                 AND k.state <> 'revoked' AND (k.ends_at IS NULL OR k.ends_at > $1)
-                 AND (k.expires_at IS NULL OR k.expires_at > $1)
-                 AND p.state <> 'deleted' AND o.state <> 'deleted'
-                 AND NOT EXISTS (SELECT 1 FROM digests AS newer
-                                 WHERE newer.key_id = d.key_id AND newer.pepper > d.pepper)
-         ) AS hanging
-         FROM canaries AS c ORDER BY c.version",
+        "SELECT c.version, c.canary, COALESCE(hanging.count, 0) AS hanging FROM canaries AS c
+         LEFT JOIN (
+             SELECT newest.pepper, COUNT(*) AS count FROM (
+                 SELECT (SELECT MAX(d.pepper) FROM digests AS d WHERE d.key_id = k.id) AS pepper
+                 FROM keys AS k
+                 WHERE k.state <> 'revoked' AND (k.ends_at IS NULL OR k.ends_at > $1)
+                     AND (k.expires_at IS NULL OR k.expires_at > $1)
+                     AND k.project NOT IN (
+                         SELECT p.id FROM projects AS p JOIN organizations AS o ON o.id = p.organization
+                         WHERE p.state = 'deleted' OR o.state = 'deleted')
+             ) AS newest GROUP BY newest.pepper
+         ) AS hanging ON hanging.pepper = c.version
+         ORDER BY c.version",
     )
     .bind(now.as_millis())
     .fetch_all(connection)
     .await
     .map_err(read_failure)?;
-    rows.iter()
-        .map(|row| {
-            let version: i64 = row.try_get("version").map_err(read_failure)?;
-            let keys: i64 = row.try_get("hanging").map_err(read_failure)?;
-            Ok(Canary {
-                version: PepperVersion::try_from(version)
-                    .map_err(|_| StoreError::Damaged(format!("{version} is no version of a pepper")))?,
-                canary: row.try_get("canary").map_err(read_failure)?,
-                keys: keys.unsigned_abs(),
-            })
-        })
-        .collect()
+    rows.iter().map(canary_of).collect()
+}
+
+fn canary_of(row: &Row) -> Result<Canary> {
+    let version: i64 = row.try_get("version").map_err(read_failure)?;
+    let keys: i64 = row.try_get("hanging").map_err(read_failure)?;
+    Ok(Canary {
+        version: PepperVersion::try_from(version)
+            .map_err(|_| StoreError::Damaged(format!("{version} is no version of a pepper")))?,
+        canary: row.try_get("canary").map_err(read_failure)?,
+        keys: keys.unsigned_abs(),
+    })
 }

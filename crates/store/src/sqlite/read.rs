@@ -14,7 +14,11 @@ use super::record::{self, DIGEST_KIND, Record};
 use super::{Connection, Db, Row};
 
 /// A record by its id.
-pub(super) async fn one<R: Record>(connection: &mut Connection, log_keys: &LogKeys, id: String) -> Result<Option<R>> {
+pub(super) async fn one<R: Record>(
+    connection: &mut Connection,
+    log_keys: &LogKeys,
+    id: String,
+) -> Result<Option<R>> {
     let row = sqlx::query(R::SELECT).bind(&id).fetch_optional(connection).await.map_err(read_failure)?;
     row.map(|row| record::open_as(log_keys, &row, &id)).transpose()
 }
@@ -217,12 +221,18 @@ pub(super) async fn keys(
 fn within<R: Record>(records: Vec<R>, fits: impl Fn(&R) -> bool) -> Result<Vec<R>> {
     match records.iter().find(|record| !fits(record)) {
         None => Ok(records),
-        Some(record) => Err(StoreError::Damaged(format!("the row of {} disagrees with its record", record.id_text()))),
+        Some(record) => {
+            Err(StoreError::Damaged(format!("the row of {} disagrees with its record", record.id_text())))
+        }
     }
 }
 
 /// What was answered to a request with this `Idempotency-Key` of this caller.
-pub(super) async fn idempotency(connection: &mut Connection, caller: &str, key: &str) -> Result<Option<Idempotency>> {
+pub(super) async fn idempotency(
+    connection: &mut Connection,
+    caller: &str,
+    key: &str,
+) -> Result<Option<Idempotency>> {
     let row = sqlx::query(
         "SELECT caller, request_key, fingerprint, answer FROM idempotency WHERE caller = $1 AND request_key = $2",
     )
@@ -237,4 +247,3 @@ pub(super) async fn idempotency(connection: &mut Connection, caller: &str, key: 
 fn before(page: Page) -> i64 {
     page.before.map_or(i64::MAX, |before| before.0)
 }
-

@@ -4,81 +4,81 @@
 //! Decided on records in memory, one change after the other, before anything is written: the log tells how
 //! many there are before it tells them.
 
-use keyward_core::change::{
-    Change, KeyChange, ManagementKeyChange, OrganizationChange, ProjectChange, Revision,
-};
+use keyward_core::change::{Change, KeyChange, ManagementKeyChange, OrganizationChange, ProjectChange, Revision};
 use keyward_core::clock::Timestamp;
 use keyward_core::key::{Key, KeyState};
 use keyward_core::tenancy::{Api, ManagementKey, Organization, Project, TenantState};
 
-use super::records::{Records, Refusal};
+use super::records::{DigestKind, Records, Refusal};
 
-/// Whether `change` still makes sense; where it does, the records in memory move on by it. `revision` only
-/// has to grow from call to call.
+/// What is to be done again of a change; none where it makes no sense any more. The records in memory move on
+/// by it. `revision` only has to grow from call to call.
 pub(super) async fn consider(
     records: &mut Records<'_>,
-    change: &Change,
+    change: Change,
     at: Timestamp,
     revision: Revision,
-) -> Result<bool, Refusal> {
+) -> Result<Option<Change>, Refusal> {
     match change {
-        // A contract that was put in force is in force again, first ones too.
-        Change::Api { api } => {
-            let found: Option<Api> = records.load(&api.name).await?;
-            let differs =
-                found.is_none_or(|found| (&found.source, &found.resolved) != (&api.source, &api.resolved));
-            if differs {
-                records.put(Api::clone(api));
-            }
-            Ok(differs)
-        }
+        Change::Api { api } => Ok(api_applied(records, &api).await?.then_some(Change::Api { api })),
         Change::Organization { id, what } => {
-            let Some(mut found) = records.load::<Organization>(id).await? else { return Ok(false) };
-            let wanted = matches!(
-                (what, found.state),
-                (OrganizationChange::Suspended, TenantState::Active)
-                    | (OrganizationChange::Deleted, TenantState::Active | TenantState::Suspended { .. })
-            );
-            if wanted {
-                found.apply(what, at, revision);
-                records.put(found);
+            let Some(mut found) = records.load::<Organization>(&id).await? else { return Ok(None) };
+            if !is_wanted_by_organization(&found, &what) {
+                return Ok(None);
             }
-            Ok(wanted)
+            found.apply(&what, at, revision);
+            records.put(found);
+            Ok(Some(Change::Organization { id, what }))
         }
         Change::Project { of, what } => {
-            let Some(mut found) = records.load::<Project>(&of.id).await? else { return Ok(false) };
-            let wanted = project(&found, what);
-            if wanted {
-                found.apply(what, at, revision);
-                records.put(found);
+            let Some(mut found) = records.load::<Project>(&of.id).await? else { return Ok(None) };
+            if !is_wanted_by_project(&found, &what) {
+                return Ok(None);
             }
-            Ok(wanted)
+            found.apply(&what, at, revision);
+            records.put(found);
+            Ok(Some(Change::Project { of, what }))
         }
         Change::Key { of, what } => {
-            let Some(found) = records.load::<Key>(&of.id).await? else { return Ok(false) };
-            key(records, found, what, at, revision).await
+            let Some(mut found) = records.load::<Key>(&of.id).await? else { return Ok(None) };
+            let Some(what) = wanted_by_key(records, &found, what).await? else { return Ok(None) };
+            found.apply(&what, at, revision);
+            records.put(found);
+            Ok(Some(Change::Key { of, what }))
         }
         Change::ManagementKey { id, what } => {
-            let Some(mut found) = records.load::<ManagementKey>(id).await? else { return Ok(false) };
-            if found.revoked_at.is_some() {
-                return Ok(false);
-            }
-            if let ManagementKeyChange::Rotated { new } = what {
-                if records.load::<ManagementKey>(&new.id).await?.is_some() {
-                    return Ok(false);
-                }
-                records.put(ManagementKey::clone(new));
-            }
-            found.apply(what, at, revision);
+            let Some(mut found) = records.load::<ManagementKey>(&id).await? else { return Ok(None) };
+            let Some(what) = wanted_by_management_key(records, &found, what).await? else { return Ok(None) };
+            found.apply(&what, at, revision);
             records.put(found);
-            Ok(true)
+            Ok(Some(Change::ManagementKey { id, what }))
         }
-        Change::Store { .. } => Ok(false),
+        Change::Store { .. } => Ok(None),
     }
 }
 
-fn project(found: &Project, what: &ProjectChange) -> bool {
-    if found.state.is_deleted() {
+/// A contract that was put in force is in force again, an API's first one too.
+async fn api_applied(records: &mut Records<'_>, api: &Api) -> Result<bool, Refusal> {
+    let found: Option<Api> = records.load(&api.name).await?;
+    let differs = found.is_none_or(|found| (&found.source, &found.resolved) != (&api.source, &api.resolved));
+    if differs {
+        records.put(api.clone());
+    }
+    Ok(differs)
+}
+
+fn is_wanted_by_organization(found: &Organization, what: &OrganizationChange) -> bool {
+    match what {
+        OrganizationChange::Suspended => found.state.is_active(),
+        OrganizationChange::Deleted => !found.state.is_deleted(),
+        OrganizationChange::Created { .. } | OrganizationChange::Renamed { .. } | OrganizationChange::Resumed => {
+            false
+        }
+    }
+}
+
+fn is_wanted_by_project(found: &Project, what: &ProjectChange) -> bool {
+    if matches!(found.state, TenantState::Deleted { .. }) {
         return false;
     }
     match what {
@@ -90,20 +90,30 @@ fn project(found: &Project, what: &ProjectChange) -> bool {
     }
 }
 
-async fn key(
+async fn wanted_by_key(
     records: &mut Records<'_>,
-    mut found: Key,
-    what: &KeyChange,
-    at: Timestamp,
-    revision: Revision,
-) -> Result<bool, Refusal> {
+    found: &Key,
+    what: KeyChange,
+) -> Result<Option<KeyChange>, Refusal> {
     if matches!(found.state, KeyState::Revoked { .. }) {
-        return Ok(false);
+        return Ok(None);
     }
-    let wanted = match what {
+    let wanted = match &what {
         KeyChange::Revoked { .. } => true,
         // The journal has the new key whole: whoever rotated since the backup keeps the key they hold.
-        KeyChange::Rotated { new, .. } => records.load::<Key>(&new.id).await?.is_none(),
+        KeyChange::Rotated { new, .. } => {
+            let exists = records.load::<Key>(&new.id).await?.is_some();
+            if exists && matches!(found.state, KeyState::Retiring { .. }) {
+                return Ok(None);
+            }
+            if exists || records.holder(DigestKind::Key, &new.digest).await?.is_some() {
+                // It cannot be made, but the old one was to end.
+                return Ok(Some(KeyChange::Revoked { reason: Some("rotated".into()) }));
+            }
+            records.digests.put(new.digest, new.id.to_string());
+            records.put(Key::clone(new));
+            true
+        }
         KeyChange::Disabled => !matches!(found.state, KeyState::Disabled { .. }),
         KeyChange::ExpirySet { expires_at } => found.expires_at.is_none_or(|end| *expires_at < end),
         KeyChange::Rescoped { scopes } => found.scopes != *scopes,
@@ -113,12 +123,29 @@ async fn key(
         | KeyChange::MetadataSet { .. }
         | KeyChange::Enabled => false,
     };
-    if wanted {
-        if let KeyChange::Rotated { new, .. } = what {
-            records.put(Key::clone(new));
-        }
-        found.apply(what, at, revision);
-        records.put(found);
+    Ok(wanted.then_some(what))
+}
+
+async fn wanted_by_management_key(
+    records: &mut Records<'_>,
+    found: &ManagementKey,
+    what: ManagementKeyChange,
+) -> Result<Option<ManagementKeyChange>, Refusal> {
+    if found.revoked_at.is_some() {
+        return Ok(None);
     }
-    Ok(wanted)
+    match &what {
+        ManagementKeyChange::Revoked => Ok(Some(what)),
+        ManagementKeyChange::Rotated { new } => {
+            let taken = records.load::<ManagementKey>(&new.id).await?.is_some()
+                || records.holder(DigestKind::ManagementKey, &new.digest).await?.is_some();
+            if taken {
+                return Ok(Some(ManagementKeyChange::Revoked));
+            }
+            records.management_digests.put(new.digest, new.id.to_string());
+            records.put(ManagementKey::clone(new));
+            Ok(Some(what))
+        }
+        ManagementKeyChange::Created { .. } => Ok(None),
+    }
 }

@@ -13,9 +13,10 @@ use keyward_core::store::{LogVerdict, StoreError};
 use sqlx::{Connection as _, Executor};
 
 use super::batch::{Batch, HeadOfLog};
+use super::check::{self, store_error};
 use super::error::OpenError;
 use super::journal::{self, JournalLine};
-use super::open::{check_file, identify, migrate, store_error};
+use super::open::{identify, migrate};
 use super::place::{Lock, Place, create_folder, private_file};
 use super::records::Refusal;
 use super::{Connection, connect, heads, replay, switch, verify};
@@ -102,7 +103,7 @@ pub async fn restore(
         OpenError::Damaged { what, .. } => OpenError::NotABackup { path: backup.to_owned(), what },
         other => other,
     };
-    check_file(&draft.database).await.map_err(not_a_backup)?;
+    check::file(&draft.database).await.map_err(not_a_backup)?;
     let failed = |error| OpenError::database("restore", backup)(error);
     let mut connection = connect::writer(&draft.database).await.map_err(failed)?;
     migrate(&mut connection, backup).await.map_err(not_a_backup)?;
@@ -110,7 +111,8 @@ pub async fn restore(
     check_chain(&mut connection, log_keys, store, backup, &mut progress).await?;
 
     let before = Before::read(&place, log_keys, store)?;
-    let (made, journal) = remake(&mut connection, &place, log_keys, store, (at, before.last()), &mut progress).await?;
+    let (made, journal) =
+        remake(&mut connection, &place, log_keys, store, (at, before.last()), &mut progress).await?;
     connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").await.map_err(failed)?;
     let kept = before.still_true(&mut connection).await.map_err(store_error(backup))?;
     connection.close().await.map_err(failed)?;
@@ -270,10 +272,8 @@ async fn plan(
             }
             since += 1;
             revision = revision.next();
-            let wanted = replay::consider(records, &body.change, at, revision).await.map_err(refused(&path))?;
-            if wanted {
-                again.push(body.change);
-            }
+            let wanted = replay::consider(records, body.change, at, revision).await.map_err(refused(&path))?;
+            again.extend(wanted);
         }
         progress(RestoreProgress::ReadingJournal { done: looked_at });
     }

@@ -147,8 +147,7 @@ async fn write_digests(
 ) -> Result<(), Refusal> {
     let new: Vec<&Key> = keys.iter().map(|(key, _)| key).filter(|key| made.remove(&key.digest).is_some()).collect();
     for run in runs(&new) {
-        let mut insert: QueryBuilder<Db> =
-            QueryBuilder::new("INSERT INTO digests (digest, key_id, pepper, seal) ");
+        let mut insert: QueryBuilder<Db> = QueryBuilder::new("INSERT INTO digests (digest, key_id, pepper, seal) ");
         insert.push_values(run, |mut columns, key| {
             let (id, pepper) = (key.id.to_string(), i64::from(key.pepper));
             let digest = key.digest.as_bytes();

@@ -91,7 +91,9 @@ pub(super) async fn verify_end(connection: &mut Connection, log_keys: &LogKeys, 
     let fault = rows.iter().find_map(|row| chain.follow(row));
     match fault.or(check_end(connection, chain.at, head).await?) {
         None => Ok(head),
-        Some(Fault { revision, reason }) => Err(StoreError::Damaged(format!("entry {revision} of the log {reason}"))),
+        Some(Fault { revision, reason }) => {
+            Err(StoreError::Damaged(format!("entry {revision} of the log {reason}")))
+        }
     }
 }
 

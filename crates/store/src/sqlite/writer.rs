@@ -141,7 +141,8 @@ impl Writer {
             return;
         }
         metrics::histogram!("keyward_store_batch_size").record(proposals.len() as f64);
-        let (proposals, answers): (Vec<_>, Vec<_>) = proposals.into_iter().unzip();
+        let (proposals, answers): (Vec<Proposal>, Vec<_>) =
+            proposals.into_iter().map(|(proposal, answer)| (*proposal, answer)).unzip();
         let outcomes = match self.ready() {
             Ok(()) => self.transact(proposals).await,
             Err(error) => Err(error),
@@ -163,21 +164,20 @@ impl Writer {
         }
     }
 
-    async fn transact(&mut self, proposals: Vec<Box<Proposal>>) -> Result<Vec<Result<Vec<Entry>>>> {
+    async fn transact(&mut self, proposals: Vec<Proposal>) -> Result<Vec<Result<Vec<Entry>>>> {
         let began = Batch::begin(&mut self.connection, &self.log_keys).await;
         let mut batch = match began {
             Ok(batch) => batch,
             Err(error) => return Err(self.failed(Stage::BeforeCommit, error).await),
         };
         let mut outcomes = Vec::with_capacity(proposals.len());
-        let foreseen: Vec<&Proposal> = proposals.iter().map(|proposal| &**proposal).collect();
-        match batch.foresee(&foreseen).await {
+        match batch.foresee(&proposals).await {
             // A record that cannot be read concerns those who ask for it, one by one.
             Ok(()) | Err(Refusal::Proposal(_)) => {}
             Err(Refusal::Database(error)) => return Err(self.failed(Stage::BeforeCommit, error).await),
         }
         for proposal in proposals {
-            match batch.propose(*proposal).await {
+            match batch.propose(proposal).await {
                 Ok(entries) => outcomes.push(Ok(entries)),
                 Err(Refusal::Proposal(error)) => outcomes.push(Err(error)),
                 Err(Refusal::Database(error)) => return Err(self.failed(Stage::BeforeCommit, error).await),
@@ -278,7 +278,9 @@ impl Writer {
             }
             (_, Stage::BeforeCommit) => {
                 self.health.fail(&error.to_string());
-                StoreError::Unavailable(format!("{error}: nothing was written; look at the disk, then restart Keyward"))
+                StoreError::Unavailable(format!(
+                    "{error}: nothing was written; look at the disk, then restart Keyward"
+                ))
             }
             (_, Stage::AtCommit) => {
                 self.health.fail(&error.to_string());

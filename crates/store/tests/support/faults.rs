@@ -77,8 +77,7 @@ pub fn dir_of_child() -> PathBuf {
 /// Runs a whole test under the shim, with no rule at first.
 pub fn under_faults(test: &str, body: impl AsyncFnOnce(Faults)) {
     if let Some(faults) = Faults::here() {
-        let runtime =
-            tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         runtime.block_on(body(faults));
         return;
     }

@@ -10,7 +10,6 @@ use async_trait::async_trait;
 use keyward_core::clock::{ManualClock, Timestamp};
 use keyward_core::log::LogKeys;
 use keyward_core::store::Store;
-pub use keyward_store::conformance::words::*;
 use keyward_store::conformance::{Fixture, World};
 use keyward_store::{OpenError, Place, SqliteOptions, SqliteStore};
 use tempfile::TempDir;
