@@ -19,8 +19,9 @@ pub struct Given {
     pub source: Source,
 }
 
-/// Reads a file's text. All complaints come together, so that one look mends them all.
-pub fn read(path: &Path, text: &str) -> Result<Vec<Given>, Vec<Complaint>> {
+/// Reads a file's text: what it gives, and what is wrong with the rest. What it gives is judged in any case, so
+/// that all complaints come together and one look mends them all.
+pub fn read(path: &Path, text: &str) -> (Vec<Given>, Vec<Complaint>) {
     let mut reader = Reader { path, text, given: Vec::new(), complaints: Vec::new() };
     match DeTable::parse(text) {
         Ok(root) => reader.table("", root.get_ref()),
@@ -29,7 +30,7 @@ pub fn read(path: &Path, text: &str) -> Result<Vec<Given>, Vec<Complaint>> {
             reader.complain(line, "", error.message().trim().to_owned());
         }
     }
-    if reader.complaints.is_empty() { Ok(reader.given) } else { Err(reader.complaints) }
+    (reader.given, reader.complaints)
 }
 
 struct Reader<'a> {

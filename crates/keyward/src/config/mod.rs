@@ -103,10 +103,8 @@ impl Config {
         let mut complaints = environment.complaints();
         let mut values: BTreeMap<&'static str, Set> = BTreeMap::new();
         let named = config.map(Path::to_owned).or_else(|| environment.get("KEYWARD_CONFIG").map(PathBuf::from));
-        let (file, given) = read_file(named, flags, environment).unwrap_or_else(|found| {
-            complaints.extend(found);
-            (None, Vec::new())
-        });
+        let (file, given, found) = read_file(named, flags, environment);
+        complaints.extend(found);
         for setting in SETTINGS {
             match effective(setting, flags, environment, &given) {
                 Ok(set) => drop(values.insert(setting.name, set)),
@@ -322,26 +320,29 @@ fn read_file(
     named: Option<PathBuf>,
     flags: &Flags,
     environment: &Environment,
-) -> Result<(Option<PathBuf>, Vec<file::Given>), Vec<Complaint>> {
+) -> (Option<PathBuf>, Vec<file::Given>, Vec<Complaint>) {
     let in_dir = named.is_none();
     let path = named.unwrap_or_else(|| Path::new(named_dir(flags, environment)).join("keyward.toml"));
-    let at_file = |reason: String| {
-        vec![Complaint { source: Source::File { path: path.clone(), line: 1 }, setting: String::new(), reason }]
-    };
     let text = match std::fs::read_to_string(&path) {
         Ok(text) => text,
-        Err(error) if in_dir && error.kind() == std::io::ErrorKind::NotFound => return Ok((None, Vec::new())),
-        Err(error) => return Err(at_file(format!("cannot be read: {error}"))),
+        Err(error) if in_dir && error.kind() == std::io::ErrorKind::NotFound => {
+            return (None, Vec::new(), Vec::new());
+        }
+        Err(error) => {
+            let source = Source::File { path, line: 1 };
+            let reason = format!("cannot be read: {error}");
+            return (None, Vec::new(), vec![Complaint { source, setting: String::new(), reason }]);
+        }
     };
-    let given = file::read(&path, &text)?;
-    match given.iter().find(|given| in_dir && given.name == "dir") {
-        Some(given) => Err(vec![Complaint {
+    let (given, mut complaints) = file::read(&path, &text);
+    if let Some(given) = given.iter().find(|given| in_dir && given.name == "dir") {
+        complaints.push(Complaint {
             source: given.source.clone(),
             setting: "dir".into(),
             reason: "cannot stand in a file that was found by it; use --dir, KEYWARD_DIR or --config".into(),
-        }]),
-        None => Ok((Some(path), given)),
+        });
     }
+    (Some(path), given, complaints)
 }
 
 fn effective(
