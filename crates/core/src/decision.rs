@@ -176,6 +176,8 @@ pub struct RequestFacts<'a> {
     pub resources: &'a [ResourceNamed<'a>],
     /// Where it comes from, where that is known.
     pub address: Option<IpAddr>,
+    /// Whether it is one that nobody may make, whatever the key.
+    pub is_closed: bool,
 }
 
 /// The project that a request names.
@@ -317,6 +319,9 @@ pub fn decide<'a, K: HoldsKey>(
     }
     if !is_address_allowed(&facts.addresses, request.address) {
         return deny(Refusal::AddressForbidden);
+    }
+    if request.is_closed {
+        return deny(Refusal::InsufficientScope);
     }
     if !request.scopes.iter().all(|scope| facts.scopes.allow(scope)) {
         return deny(Refusal::InsufficientScope);

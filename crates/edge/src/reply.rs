@@ -88,12 +88,12 @@ pub(crate) fn problem(problem: &Problem<'_>, request_id: &HeaderValue) -> Reply 
         "request_id": request_id.to_str().unwrap_or_default(),
     });
     if !problem.errors.is_empty() {
-        let errors = problem.errors.iter().map(|(field, message)| {
-            serde_json::json!({ "field": field, "message": message })
-        });
+        let errors =
+            problem.errors.iter().map(|(field, message)| serde_json::json!({ "field": field, "message": message }));
         document["errors"] = errors.collect();
     }
-    let mut reply = whole(problem.status, HeaderValue::from_static("application/problem+json"), document.to_string());
+    let mut reply =
+        whole(problem.status, HeaderValue::from_static("application/problem+json"), document.to_string());
     reply.headers_mut().insert(X_REQUEST_ID, request_id.clone());
     reply
 }

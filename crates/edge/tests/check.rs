@@ -89,9 +89,11 @@ async fn h22_only_verify_lives_here_and_only_for_those_who_may() {
     let asking = node.management_key(&["verify"], Boundary::Everything).await;
     let reading = node.management_key(&["keys:read"], Boundary::Everything).await;
     let question = json!({"key": key});
-    for (management, status, code) in
-        [("garbage", 401, "unauthenticated"), (key.as_str(), 401, "unauthenticated"), (reading.as_str(), 403, "forbidden")]
-    {
+    for (management, status, code) in [
+        ("garbage", 401, "unauthenticated"),
+        (key.as_str(), 401, "unauthenticated"),
+        (reading.as_str(), 403, "forbidden"),
+    ] {
         let answer = verify(&node, management, &question).await;
         let problem: Value = serde_json::from_str(&answer.body).unwrap();
         assert_eq!((answer.status, &problem["code"]), (status, &json!(code)));
@@ -99,7 +101,9 @@ async fn h22_only_verify_lives_here_and_only_for_those_who_may() {
         assert_eq!(problem["request_id"], json!(answer.headers["x-request-id"]));
     }
     for path in ["/", "/v1/keys", "/metrics", "/healthz", "/v1/verify/", "/v1/apis"] {
-        let request = format!("POST {path} HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {asking}\r\nContent-Length: 0\r\n\r\n");
+        let request = format!(
+            "POST {path} HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {asking}\r\nContent-Length: 0\r\n\r\n"
+        );
         assert_eq!(ask(node.check, request).await.unwrap().status, 404, "{path}");
     }
     let get = format!("GET /v1/verify HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {asking}\r\n\r\n");

@@ -89,7 +89,8 @@ async fn p18_to_p21_header_and_query_without_a_body() {
     assert_eq!(upstream.last().target, "/v1/reports/visibility?a=1&b=%2f");
     let both = ask(node.gateway, format!("{post}?api_key=garbage {head}X-API-Key: {key}\r\n\r\n")).await.unwrap();
     assert_eq!((both.status, upstream.last().target.as_str()), (200, "/v1/reports/visibility"));
-    let garbage = ask(node.gateway, format!("{post}?api_key={key} {head}X-API-Key: garbage\r\n\r\n")).await.unwrap();
+    let garbage =
+        ask(node.gateway, format!("{post}?api_key={key} {head}X-API-Key: garbage\r\n\r\n")).await.unwrap();
     assert_eq!((garbage.status, garbage.body.as_str()), (401, r#"{"detail":"Invalid API key"}"#));
 }
 
@@ -134,7 +135,9 @@ async fn q21_the_project_in_the_path_is_the_keys_own() {
     let key = node.key().await.secret;
     let other = node.another_project().await.id;
     let nobodys = ProjectId::from_u128(1);
-    let call = |project: &str| format!("POST /proxy/{project} HTTP/1.1\r\nHost: a\r\nX-Qanapi-Authorization: {key}\r\n\r\n");
+    let call = |project: &str| {
+        format!("POST /proxy/{project} HTTP/1.1\r\nHost: a\r\nX-Qanapi-Authorization: {key}\r\n\r\n")
+    };
     assert_eq!(ask(node.gateway, call(&node.project.id.to_string())).await.unwrap().status, 200);
     let mut refusals = BTreeSet::new();
     for project in [other.to_string(), nobodys.to_string(), "x".into()] {
@@ -173,7 +176,9 @@ async fn an_upstreams_base_path_and_an_apis_prefix() {
     let base = format!("http://{}/base/", upstream.address);
     let node = Node::start_with(source, upstream.address, |options| options.default_upstream = Some(base)).await;
     let key = node.key().await.secret;
-    for (path, target) in [("/acme/x?y=1", "/base/x?y=1"), ("/acme", "/base"), ("/acme/", "/base/"), ("/acmex", "/base/acmex")] {
+    for (path, target) in
+        [("/acme/x?y=1", "/base/x?y=1"), ("/acme", "/base"), ("/acme/", "/base/"), ("/acmex", "/base/acmex")]
+    {
         let answer = ask(node.gateway, get(path, &key)).await.unwrap();
         assert_eq!((answer.status, upstream.last().target.as_str()), (200, target));
     }

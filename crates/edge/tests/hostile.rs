@@ -15,26 +15,65 @@ fn smuggled(key: &str) -> Vec<(&'static str, String)> {
     let inner = format!("GET /smuggled HTTP/1.1\r\n{auth}\r\n");
     let chunk = format!("{:x}\r\n{inner}\r\n0\r\n\r\n", inner.len());
     vec![
-        ("length then chunked", format!("POST / HTTP/1.1\r\n{auth}Content-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n{inner}")),
-        ("chunked then length", format!("POST / HTTP/1.1\r\n{auth}Transfer-Encoding: chunked\r\nContent-Length: 4\r\n\r\n0\r\n\r\n{inner}")),
+        (
+            "length then chunked",
+            format!(
+                "POST / HTTP/1.1\r\n{auth}Content-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n{inner}"
+            ),
+        ),
+        (
+            "chunked then length",
+            format!(
+                "POST / HTTP/1.1\r\n{auth}Transfer-Encoding: chunked\r\nContent-Length: 4\r\n\r\n0\r\n\r\n{inner}"
+            ),
+        ),
         ("two lengths", format!("POST / HTTP/1.1\r\n{auth}Content-Length: 0\r\nContent-Length: 5\r\n\r\n{inner}")),
-        ("two equal lengths", format!("POST / HTTP/1.1\r\n{auth}Content-Length: 0\r\nContent-Length: 0\r\n\r\n{inner}")),
+        (
+            "two equal lengths",
+            format!("POST / HTTP/1.1\r\n{auth}Content-Length: 0\r\nContent-Length: 0\r\n\r\n{inner}"),
+        ),
         ("a list of lengths", format!("POST / HTTP/1.1\r\n{auth}Content-Length: 0, 0\r\n\r\n{inner}")),
         ("a signed length", format!("POST / HTTP/1.1\r\n{auth}Content-Length: +5\r\n\r\n{inner}")),
         ("a negative length", format!("POST / HTTP/1.1\r\n{auth}Content-Length: -1\r\n\r\n{inner}")),
         ("a hexadecimal length", format!("POST / HTTP/1.1\r\n{auth}Content-Length: 0x0\r\n\r\n{inner}")),
         ("a length with a blank inside", format!("POST / HTTP/1.1\r\n{auth}Content-Length: 1 0\r\n\r\n{inner}")),
         ("an empty length", format!("POST / HTTP/1.1\r\n{auth}Content-Length: \r\n\r\n{inner}")),
-        ("a length beyond 64 bits", format!("POST / HTTP/1.1\r\n{auth}Content-Length: 18446744073709551617\r\n\r\n{inner}")),
-        ("chunked twice", format!("POST / HTTP/1.1\r\n{auth}Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n{chunk}")),
-        ("chunked in a list", format!("POST / HTTP/1.1\r\n{auth}Transfer-Encoding: chunked, chunked\r\n\r\n{chunk}")),
+        (
+            "a length beyond 64 bits",
+            format!("POST / HTTP/1.1\r\n{auth}Content-Length: 18446744073709551617\r\n\r\n{inner}"),
+        ),
+        (
+            "chunked twice",
+            format!(
+                "POST / HTTP/1.1\r\n{auth}Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n{chunk}"
+            ),
+        ),
+        (
+            "chunked in a list",
+            format!("POST / HTTP/1.1\r\n{auth}Transfer-Encoding: chunked, chunked\r\n\r\n{chunk}"),
+        ),
         ("gzip and chunked", format!("POST / HTTP/1.1\r\n{auth}Transfer-Encoding: gzip, chunked\r\n\r\n{chunk}")),
-        ("chunked and identity", format!("POST / HTTP/1.1\r\n{auth}Transfer-Encoding: chunked, identity\r\n\r\n{chunk}")),
+        (
+            "chunked and identity",
+            format!("POST / HTTP/1.1\r\n{auth}Transfer-Encoding: chunked, identity\r\n\r\n{chunk}"),
+        ),
         ("an unknown encoding", format!("POST / HTTP/1.1\r\n{auth}Transfer-Encoding: xchunked\r\n\r\n{chunk}")),
-        ("an encoding in quotes", format!("POST / HTTP/1.1\r\n{auth}Transfer-Encoding: \"chunked\"\r\n\r\n{chunk}")),
-        ("an encoding behind a vertical tab", format!("POST / HTTP/1.1\r\n{auth}Transfer-Encoding: \x0bchunked\r\n\r\n{chunk}")),
-        ("a blank before the colon", format!("POST / HTTP/1.1\r\n{auth}Transfer-Encoding : chunked\r\n\r\n{chunk}")),
-        ("a blank before the length's colon", format!("POST / HTTP/1.1\r\n{auth}Content-Length : 0\r\n\r\n{inner}")),
+        (
+            "an encoding in quotes",
+            format!("POST / HTTP/1.1\r\n{auth}Transfer-Encoding: \"chunked\"\r\n\r\n{chunk}"),
+        ),
+        (
+            "an encoding behind a vertical tab",
+            format!("POST / HTTP/1.1\r\n{auth}Transfer-Encoding: \x0bchunked\r\n\r\n{chunk}"),
+        ),
+        (
+            "a blank before the colon",
+            format!("POST / HTTP/1.1\r\n{auth}Transfer-Encoding : chunked\r\n\r\n{chunk}"),
+        ),
+        (
+            "a blank before the length's colon",
+            format!("POST / HTTP/1.1\r\n{auth}Content-Length : 0\r\n\r\n{inner}"),
+        ),
         ("a folded header", format!("POST / HTTP/1.1\r\n{auth}X: y\r\n Content-Length: 5\r\n\r\n{inner}")),
         ("a folded encoding", format!("POST / HTTP/1.1\r\n{auth}Transfer-Encoding:\r\n chunked\r\n\r\n{chunk}")),
         ("a bare LF after the request line", format!("POST / HTTP/1.1\n{auth}\r\n{inner}")),
@@ -43,17 +82,40 @@ fn smuggled(key: &str) -> Vec<(&'static str, String)> {
         ("a bare CR in a header", format!("POST / HTTP/1.1\r\n{auth}X: y\rContent-Length: 5\r\n\r\n{inner}")),
         ("a NUL in a header", format!("POST / HTTP/1.1\r\n{auth}X: y\0z\r\n\r\n{inner}")),
         ("a NUL in a name", format!("POST / HTTP/1.1\r\n{auth}X\0: y\r\n\r\n{inner}")),
-        ("a chunk without a size", format!("POST / HTTP/1.1\r\n{auth}Transfer-Encoding: chunked\r\n\r\n\r\n{inner}")),
-        ("a chunk of a size that is none", format!("POST / HTTP/1.1\r\n{auth}Transfer-Encoding: chunked\r\n\r\n0x5\r\nhello\r\n0\r\n\r\n{inner}")),
-        ("a chunk of a size too large", format!("POST / HTTP/1.1\r\n{auth}Transfer-Encoding: chunked\r\n\r\nfffffffffffffffff\r\nx\r\n0\r\n\r\n{inner}")),
-        ("a chunk's size ended by a bare LF", format!("POST / HTTP/1.1\r\n{auth}Transfer-Encoding: chunked\r\n\r\n5\nhello\r\n0\r\n\r\n{inner}")),
-        ("a chunk longer than its size", format!("POST / HTTP/1.1\r\n{auth}Transfer-Encoding: chunked\r\n\r\n3\r\nhello\r\n0\r\n\r\n{inner}")),
-        ("a chunk ended by a bare LF", format!("POST / HTTP/1.1\r\n{auth}Transfer-Encoding: chunked\r\n\r\n5\r\nhello\n0\r\n\r\n{inner}")),
+        (
+            "a chunk without a size",
+            format!("POST / HTTP/1.1\r\n{auth}Transfer-Encoding: chunked\r\n\r\n\r\n{inner}"),
+        ),
+        (
+            "a chunk of a size that is none",
+            format!("POST / HTTP/1.1\r\n{auth}Transfer-Encoding: chunked\r\n\r\n0x5\r\nhello\r\n0\r\n\r\n{inner}"),
+        ),
+        (
+            "a chunk of a size too large",
+            format!(
+                "POST / HTTP/1.1\r\n{auth}Transfer-Encoding: chunked\r\n\r\nfffffffffffffffff\r\nx\r\n0\r\n\r\n{inner}"
+            ),
+        ),
+        (
+            "a chunk's size ended by a bare LF",
+            format!("POST / HTTP/1.1\r\n{auth}Transfer-Encoding: chunked\r\n\r\n5\nhello\r\n0\r\n\r\n{inner}"),
+        ),
+        (
+            "a chunk longer than its size",
+            format!("POST / HTTP/1.1\r\n{auth}Transfer-Encoding: chunked\r\n\r\n3\r\nhello\r\n0\r\n\r\n{inner}"),
+        ),
+        (
+            "a chunk ended by a bare LF",
+            format!("POST / HTTP/1.1\r\n{auth}Transfer-Encoding: chunked\r\n\r\n5\r\nhello\n0\r\n\r\n{inner}"),
+        ),
         ("two hosts", format!("POST / HTTP/1.1\r\n{auth}Host: b\r\n\r\n")),
         ("no host", format!("GET / HTTP/1.1\r\nAuthorization: Bearer {key}\r\n\r\n")),
         ("a host that is none", format!("GET / HTTP/1.1\r\nHost: a b\r\nAuthorization: Bearer {key}\r\n\r\n")),
         ("a target of another host", format!("GET http://b/ HTTP/1.1\r\n{auth}\r\n")),
-        ("HTTP/1.0 with an encoding", format!("POST / HTTP/1.0\r\n{auth}Transfer-Encoding: chunked\r\n\r\n{chunk}")),
+        (
+            "HTTP/1.0 with an encoding",
+            format!("POST / HTTP/1.0\r\n{auth}Transfer-Encoding: chunked\r\n\r\n{chunk}"),
+        ),
         ("HTTP/0.9", "GET /\r\n\r\n".to_owned()),
         ("another version", format!("GET / HTTP/1.2\r\n{auth}\r\n")),
         ("blanks in the request line", format!("GET  / HTTP/1.1\r\n{auth}\r\n")),
@@ -125,7 +187,8 @@ async fn h09_h10_nothing_a_caller_says_touches_our_headers() {
     );
     assert_eq!(ask(node.gateway, request).await.unwrap().status, 200);
     let seen = upstream.last();
-    let mut ours: Vec<_> = seen.headers.iter().filter(|(n, _)| n.replace('_', "-").starts_with("x-keyward")).collect();
+    let mut ours: Vec<_> =
+        seen.headers.iter().filter(|(n, _)| n.replace('_', "-").starts_with("x-keyward")).collect();
     ours.sort();
     let names: Vec<_> = ours.iter().map(|(name, _)| name.as_str()).collect();
     let expected = ["key-id", "organization", "plan", "project", "request-id", "scopes"];
@@ -184,7 +247,13 @@ async fn h17_what_is_never_forwarded() {
         (with("get /v1/org/x", ""), 405),
         (with("GET /v1/org/x", "X-HTTP-Method-Override: DELETE\r\n"), 400),
         (with("GET http://b/v1/org/x", ""), 400),
-        (with("GET /v1/org/x", "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n"), 200),
+        (
+            with(
+                "GET /v1/org/x",
+                "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n",
+            ),
+            200,
+        ),
         (with("GET http://a/v1/org/x", ""), 200),
     ] {
         let answer = ask(node.gateway, &request).await.unwrap();

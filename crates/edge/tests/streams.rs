@@ -42,7 +42,9 @@ async fn endless(mut stream: TcpStream) {
 /// An upstream that switches protocols and says back what it hears.
 async fn switching(mut stream: TcpStream) {
     let head = read_head(&mut stream).await;
-    assert!(head.to_lowercase().contains("upgrade: websocket") && head.to_lowercase().contains("connection: upgrade"));
+    assert!(
+        head.to_lowercase().contains("upgrade: websocket") && head.to_lowercase().contains("connection: upgrade")
+    );
     let switch = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: x\r\n\r\n";
     stream.write_all(switch.as_bytes()).await.unwrap();
     let mut piece = [0; 1024];
@@ -102,7 +104,12 @@ async fn l09_a_websocket_is_cut_before_the_revoke_returns() {
     let mut raw = Raw::connect(node.gateway).await;
     raw.send(websocket(&key.secret)).await;
     let head = raw.head().await.to_lowercase();
-    assert!(head.starts_with("http/1.1 101") && head.contains("upgrade: websocket") && head.contains("sec-websocket-accept: x"), "{head}");
+    assert!(
+        head.starts_with("http/1.1 101")
+            && head.contains("upgrade: websocket")
+            && head.contains("sec-websocket-accept: x"),
+        "{head}"
+    );
     for said in [&b"hello"[..], b"\n\x00\xff no http", b"GET / HTTP/1.1\r\n\r\n"] {
         raw.send(said).await;
         let mut heard = Vec::new();
@@ -161,7 +168,9 @@ async fn pieces_pass_both_ways_as_they_come() {
     let node = Node::start("getprofile", upstream).await;
     let key = node.key().await.secret;
     let mut raw = Raw::connect(node.gateway).await;
-    let head = format!("POST /chat HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {key}\r\nTE: trailers\r\nTransfer-Encoding: chunked\r\n\r\n");
+    let head = format!(
+        "POST /chat HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {key}\r\nTE: trailers\r\nTransfer-Encoding: chunked\r\n\r\n"
+    );
     raw.send(head).await;
     let answer = raw.head().await;
     assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("trailer: X-Sum"), "{answer}");
@@ -186,7 +195,9 @@ async fn a_body_waits_for_the_decision() {
     let node = Node::start("getprofile", upstream.address).await;
     let key = node.key().await.secret;
     let head = |key: &str| {
-        format!("POST / HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {key}\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n")
+        format!(
+            "POST / HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {key}\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n"
+        )
     };
     let mut refused = Raw::connect(node.gateway).await;
     refused.send(head("garbage")).await;
@@ -217,7 +228,8 @@ async fn h06_those_who_drip_or_do_nothing_are_reaped() {
     idle.send(get("/", &key)).await;
     assert_eq!(idle.answer().await.unwrap().status, 200);
     let mut body = Raw::connect(node.gateway).await;
-    body.send(format!("POST / HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {key}\r\nContent-Length: 9\r\n\r\nx")).await;
+    body.send(format!("POST / HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {key}\r\nContent-Length: 9\r\n\r\nx"))
+        .await;
     let mut http2 = Raw::connect(node.gateway).await;
     http2.send("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await;
     for raw in [&mut silent, &mut half, &mut idle, &mut body, &mut http2] {

@@ -70,6 +70,7 @@ impl Control {
     ) -> Result<Applied> {
         asked.require_everywhere(Permission::ApisWrite)?;
         let contract = Arc::new(Contract::read(source, &self.presets).map_err(invalid)?);
+        self.check_is_alone(name, &contract)?;
         let mut tries = Tries::default();
         loop {
             let before = self.store.api(name).await?;
@@ -109,6 +110,27 @@ impl Control {
                 }
             }
         }
+    }
+
+    /// Two APIs at one address would leave it to chance which of them a request is for.
+    fn check_is_alone(&self, name: &ApiName, contract: &Contract) -> Result<()> {
+        let (gateway, apis) = (&contract.gateway, self.engine.apis());
+        for other in apis.values().filter(|other| other.name != *name) {
+            let theirs = &other.contract.gateway;
+            if let Some(host) = gateway.hosts.iter().find(|host| theirs.hosts.contains(host)) {
+                let message = format!("{host} is the API {}'s already", other.name);
+                return Err(ControlError::invalid("gateway.hosts", message));
+            }
+            if gateway.hosts.is_empty()
+                && theirs.hosts.is_empty()
+                && gateway.path_prefix.is_some()
+                && gateway.path_prefix == theirs.path_prefix
+            {
+                let message = format!("is the API {}'s already", other.name);
+                return Err(ControlError::invalid("gateway.path_prefix", message));
+            }
+        }
+        Ok(())
     }
 
     fn see_api(&self, api: Api) -> Result<SeenApi> {

@@ -60,5 +60,6 @@ pub(super) fn denied(denial: Denial, key: Option<KeyId>) -> Bytes {
 
 fn write(answer: &impl Serialize) -> Bytes {
     // Nothing in these cannot be written as JSON; were there something, a caller reads no grant in it.
-    serde_json::to_vec(answer).map_or_else(|_| Bytes::from_static(br#"{"valid":false,"code":"unavailable"}"#), Bytes::from)
+    serde_json::to_vec(answer)
+        .map_or_else(|_| Bytes::from_static(br#"{"valid":false,"code":"unavailable"}"#), Bytes::from)
 }

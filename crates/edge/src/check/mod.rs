@@ -88,14 +88,14 @@ impl Check {
         let question = question::parse(&body).map_err(Refused::Wrong)?;
         let api = question.api_of(engine).map_err(Refused::Wrong)?;
         let path = question.canonical_path().map_err(Refused::Wrong)?;
-        let needed = question.needed(api.as_deref(), path.as_deref()).map_err(Refused::Wrong)?;
+        let needed = question.needed(api.as_deref(), path.as_deref());
         let resources = needed.resources();
         let ask = Ask { api: api.as_deref(), presented: &question.key, facts: needed.facts(&question, &resources) };
         let decision = match self.is_within(engine, &asking, &ask).await {
             Ok(()) => engine.verify(&ask).await,
             Err(denial) => Decision { outcome: Err(denial), key: None },
         };
-        Ok(self.write(&decision, needed.is_served))
+        Ok(self.write(&decision))
     }
 
     /// The management key that asks.
@@ -126,13 +126,8 @@ impl Check {
         if is_within { Ok(()) } else { Err(Denial::new(Refusal::UnknownKey)) }
     }
 
-    fn write(&self, decision: &Decision, is_served: bool) -> Bytes {
-        let outcome = match &decision.outcome {
-            Ok(_) if !is_served => Err(Denial::new(Refusal::InsufficientScope)),
-            Ok(grant) => Ok(grant),
-            Err(denial) => Err(*denial),
-        };
-        match outcome {
+    fn write(&self, decision: &Decision) -> Bytes {
+        match &decision.outcome {
             Ok(grant) => {
                 self.valid.get_or_init(|| counter("valid")).increment(1);
                 let identity = self.identities.of(grant);
@@ -140,7 +135,7 @@ impl Check {
             }
             Err(denial) => {
                 counter(denial.code()).increment(1);
-                answer::denied(denial, decision.key)
+                answer::denied(*denial, decision.key)
             }
         }
     }
@@ -224,9 +219,7 @@ impl Refused {
             Refused::NotFound => {
                 (StatusCode::NOT_FOUND, "not_found", "Only POST /v1/verify is served at this address.")
             }
-            Refused::MethodNotAllowed => {
-                (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "Use POST.")
-            }
+            Refused::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "Use POST."),
             Refused::Unauthenticated => {
                 let detail = "A live management key is needed, as Authorization: Bearer.";
                 (StatusCode::UNAUTHORIZED, "unauthenticated", detail)

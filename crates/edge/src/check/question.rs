@@ -8,7 +8,6 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use keyward_core::decision::{ProjectNamed, RequestFacts, ResourceNamed};
-use keyward_core::denial::Refusal;
 use keyward_core::id::{ApiName, ProjectId};
 use keyward_core::json::{self, JsonLimits};
 use keyward_core::scope::{SCOPES_MAX, Scopes};
@@ -123,7 +122,11 @@ impl<'a> Written<'a> {
             (None, Some(_)) => complain("method", "is required with path".into()),
             _ => {}
         }
-        if self.method.as_ref().is_some_and(|method| !method.bytes().all(|b| b.is_ascii_uppercase()) || method.is_empty()) {
+        if self
+            .method
+            .as_ref()
+            .is_some_and(|method| !method.bytes().all(|b| b.is_ascii_uppercase()) || method.is_empty())
+        {
             complain("method", "is a method in capital letters".into());
         }
         if !wrong.is_empty() {
@@ -146,7 +149,9 @@ impl Question<'_> {
                 let apis = engine.apis();
                 let only = if apis.len() == 1 { apis.values().next().cloned() } else { None };
                 match (&only, &self.path) {
-                    (None, Some(_)) => Err(Wrong::field("api", "is required with path where several APIs are served")),
+                    (None, Some(_)) => {
+                        Err(Wrong::field("api", "is required with path where several APIs are served"))
+                    }
                     _ => Ok(only),
                 }
             }
@@ -164,24 +169,16 @@ impl Question<'_> {
     }
 
     /// What is needed of the key.
-    pub fn needed<'q>(
-        &'q self,
-        api: Option<&'q ApiInForce>,
-        path: Option<&'q str>,
-    ) -> Result<Demand<'q>, Wrong> {
+    pub fn needed<'q>(&'q self, api: Option<&'q ApiInForce>, path: Option<&'q str>) -> Demand<'q> {
         let (Some(api), Some(path), Some(method)) = (api, path, self.method.as_deref()) else {
-            return Ok(Demand { needed: Needed::default(), scopes: Cow::Borrowed(&self.scopes), is_served: true });
+            return Demand { needed: Needed::default(), scopes: Cow::Borrowed(&self.scopes) };
         };
-        let (needed, is_served) = match needs::of(&api.contract, method, path) {
-            Ok(needed) => (needed, true),
-            Err(Refusal::NoSuchRoute) => (Needed::default(), false),
-            Err(refusal) => return Err(Wrong::field("path", refusal.meaning())),
-        };
+        let needed = needs::of(&api.contract, method, path);
         let scopes = match self.scopes.is_empty() {
             true => Cow::Borrowed(needed.scopes),
             false => Cow::Owned([needed.scopes, &self.scopes].concat()),
         };
-        Ok(Demand { needed, scopes, is_served })
+        Demand { needed, scopes }
     }
 }
 
@@ -190,8 +187,6 @@ impl Question<'_> {
 pub(crate) struct Demand<'q> {
     needed: Needed<'q>,
     scopes: Cow<'q, [Box<str>]>,
-    /// Whether anybody may make such a request.
-    pub is_served: bool,
 }
 
 impl Demand<'_> {
@@ -205,7 +200,14 @@ impl Demand<'_> {
             (Some(asked), Some(in_path)) if asked != in_path => Some(ProjectNamed::Nothing),
             (asked, in_path) => asked.or(in_path),
         };
-        RequestFacts { api: None, project, scopes: &self.scopes, resources, address: question.ip }
+        RequestFacts {
+            api: None,
+            project,
+            scopes: &self.scopes,
+            resources,
+            address: question.ip,
+            is_closed: self.needed.is_closed,
+        }
     }
 }
 
@@ -257,7 +259,8 @@ mod tests {
 
     #[test]
     fn questions_are_read() {
-        let question = parse(br#"{"key":"k\u005f1","scopes":["a"],"ip":"::ffff:1.2.3.4","cost":0,"api":null}"#).unwrap();
+        let question =
+            parse(br#"{"key":"k\u005f1","scopes":["a"],"ip":"::ffff:1.2.3.4","cost":0,"api":null}"#).unwrap();
         assert_eq!((&*question.key, question.scopes.len()), ("k_1", 1));
         assert_eq!(question.ip.unwrap().to_string(), "1.2.3.4");
         assert!(parse(br#" {"key":""} "#).is_ok());
@@ -290,7 +293,9 @@ mod tests {
 
     #[test]
     fn h16_what_is_no_sane_json_is_unparseable() {
-        for body in ["", "{", "[", "[]", "1", "null", r#"{"key":"a","key":"b"}"#, r#"{"key":"a","x":{"y":1,"y":2}}"#] {
+        for body in
+            ["", "{", "[", "[]", "1", "null", r#"{"key":"a","key":"b"}"#, r#"{"key":"a","x":{"y":1,"y":2}}"#]
+        {
             assert!(matches!(parse(body.as_bytes()), Err(Wrong::Unparseable(_))), "{body}");
         }
         assert!(matches!(parse(&b"[".repeat(16_000)), Err(Wrong::Unparseable(_))));

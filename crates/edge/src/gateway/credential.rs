@@ -156,11 +156,26 @@ mod tests {
     #[test]
     fn h03_odd_shapes_are_never_accepted() {
         let shapes: [&[u8]; 13] = [
-            b"", b"Bearer", b"Bearer ", b"Bearer  x", b"bearer\tx", b"Bearer a, Bearer b", b"Bearer a,b",
-            b"Bearer a b", b"Bearer a\t", b"Bearer \x80", b"Bearer caf\xc3\xa9", b"Bearerx", b"Bearer: x",
+            b"",
+            b"Bearer",
+            b"Bearer ",
+            b"Bearer  x",
+            b"bearer\tx",
+            b"Bearer a, Bearer b",
+            b"Bearer a,b",
+            b"Bearer a b",
+            b"Bearer a\t",
+            b"Bearer \x80",
+            b"Bearer caf\xc3\xa9",
+            b"Bearerx",
+            b"Bearer: x",
         ];
         for shape in shapes {
-            assert_eq!(found(&bearer(), &[("authorization", shape)], None), Err(Refusal::MalformedKey), "{shape:?}");
+            assert_eq!(
+                found(&bearer(), &[("authorization", shape)], None),
+                Err(Refusal::MalformedKey),
+                "{shape:?}"
+            );
         }
         assert_eq!(found(&header_or_query(), &[("x-api-key", b"a b")], None), Err(Refusal::MalformedKey));
     }
@@ -189,7 +204,15 @@ mod tests {
             assert_eq!(found(&places, &[], Some(query)), Ok("pf_1".into()), "{query}");
         }
         assert_eq!(found(&places, &[], Some("api_key=a+b/c==")), Ok("a+b/c==".into()));
-        for query in ["api_key", "api_key=", "api_key=%", "api_key=%zz", "api_key=%00", "api_key=a%20b", "api_key=a&api_key=a"] {
+        for query in [
+            "api_key",
+            "api_key=",
+            "api_key=%",
+            "api_key=%zz",
+            "api_key=%00",
+            "api_key=a%20b",
+            "api_key=a&api_key=a",
+        ] {
             assert_eq!(found(&places, &[], Some(query)), Err(Refusal::MalformedKey), "{query}");
         }
     }

@@ -115,7 +115,8 @@ impl Visit<'_> {
         };
         if matches!(refusal, Refusal::UpstreamTimeout | Refusal::UpstreamUnreachable) {
             let api = self.served.in_force.name.as_str().to_owned();
-            metrics::counter!("keyward_upstream_errors_total", "api" => api, "reason" => refusal.code()).increment(1);
+            metrics::counter!("keyward_upstream_errors_total", "api" => api, "reason" => refusal.code())
+                .increment(1);
         }
         refusal
     }

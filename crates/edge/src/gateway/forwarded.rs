@@ -2,8 +2,8 @@
 
 use std::net::IpAddr;
 
-use http::header::{HeaderMap, HeaderName};
 use http::HeaderValue;
+use http::header::{HeaderMap, HeaderName};
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
@@ -96,6 +96,9 @@ mod tests {
         headers.insert(X_FORWARDED_FOR, HeaderValue::from_static("1.1.1.1"));
         tell(&mut headers, &HeaderValue::from_static("10.0.0.1"), Some(HeaderValue::from_static("api.example")));
         assert_eq!(headers[X_FORWARDED_FOR], "1.1.1.1, 10.0.0.1");
-        assert_eq!((headers[X_FORWARDED_PROTO].clone(), headers[X_FORWARDED_HOST].clone()), ("http".parse().unwrap(), "api.example".parse().unwrap()));
+        assert_eq!(
+            (headers[X_FORWARDED_PROTO].clone(), headers[X_FORWARDED_HOST].clone()),
+            ("http".parse().unwrap(), "api.example".parse().unwrap())
+        );
     }
 }

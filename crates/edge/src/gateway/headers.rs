@@ -74,7 +74,8 @@ pub(crate) fn host(parts: &Parts) -> Option<&str> {
 /// Takes out of a request's headers all that must not reach the upstream. `is_proxy_trusted` keeps what the
 /// peer says of hops before it.
 pub(crate) fn clean_request(headers: &mut HeaderMap, version: Version, is_proxy_trusted: bool) {
-    let takes_trailers = headers.get(TE).is_some_and(|te| names(te).any(|name| name.eq_ignore_ascii_case("trailers")));
+    let takes_trailers =
+        headers.get(TE).is_some_and(|te| names(te).any(|name| name.eq_ignore_ascii_case("trailers")));
     remove_listed(headers);
     let is_doomed = |name: &HeaderName| {
         let name = name.as_str();
@@ -113,7 +114,9 @@ pub(crate) fn clean_answer(headers: &mut HeaderMap) {
 pub(crate) fn clean_trailers(trailers: &mut HeaderMap) {
     remove_where(trailers, |name| {
         let name = name.as_str();
-        is_ours(name) || is_of_one_hop(name) || matches!(name, "content-length" | "host" | "authorization" | "cookie")
+        is_ours(name)
+            || is_of_one_hop(name)
+            || matches!(name, "content-length" | "host" | "authorization" | "cookie")
     });
 }
 
@@ -152,20 +155,30 @@ fn is_of_one_hop(name: &str) -> bool {
 /// Headers by which proxies tell of hops before them: anybody can write them.
 fn tells_of_hops(name: &str) -> bool {
     match name.as_bytes().first() {
-        Some(b'x') => name.starts_with("x-forwarded-") || name.starts_with("x_forwarded_") || name == "x-real-ip",
+        Some(b'x') => {
+            reads_as(name, "x-real-ip") || name.get(..12).is_some_and(|head| reads_as(head, "x-forwarded-"))
+        }
         Some(b'f') => name == "forwarded",
         _ => false,
     }
 }
 
+/// Whether a server that makes no difference between a hyphen and an underscore could read a name as this one.
+/// CGI and what descends from it does.
+fn reads_as(name: &str, plain: &str) -> bool {
+    name.len() == plain.len() && name.bytes().map(|b| if b == b'_' { b'-' } else { b }).eq(plain.bytes())
+}
+
 /// Headers by which some servers let a request name another target than the one decided on.
 fn rewrites_target(name: &str) -> bool {
-    matches!(name, "x-original-url" | "x-rewrite-url" | "x-original-uri")
+    name.starts_with('x') && ["x-original-url", "x-rewrite-url", "x-original-uri"].iter().any(|n| reads_as(name, n))
 }
 
 /// Headers by which some servers let a request name another method than the one decided on.
 pub(crate) fn overrides_method(headers: &HeaderMap) -> bool {
-    ["x-http-method-override", "x-http-method", "x-method-override"].iter().any(|name| headers.contains_key(*name))
+    const NAMES: [&str; 3] = ["x-http-method-override", "x-http-method", "x-method-override"];
+    let is_one = |name: &HeaderName| NAMES.iter().any(|plain| reads_as(name.as_str(), plain));
+    headers.keys().any(|name| name.as_str().starts_with('x') && is_one(name))
 }
 
 fn names(value: &HeaderValue) -> impl Iterator<Item = &str> {
@@ -178,7 +191,9 @@ pub(crate) fn upgrade(parts: &Parts) -> Option<HeaderValue> {
     let protocol = parts.headers.get(http::header::UPGRADE)?;
     let is_http = names(protocol).any(|name| {
         let name = name.split('/').next().unwrap_or_default();
-        name.is_empty() || ["h2", "h2c"].iter().any(|h2| name.eq_ignore_ascii_case(h2)) || name.to_ascii_lowercase().starts_with("http")
+        name.is_empty()
+            || ["h2", "h2c"].iter().any(|h2| name.eq_ignore_ascii_case(h2))
+            || name.to_ascii_lowercase().starts_with("http")
     });
     (asks && !is_http && parts.version == Version::HTTP_11).then(|| protocol.clone())
 }
@@ -192,7 +207,9 @@ fn remove_listed(headers: &mut HeaderMap) {
         .iter()
         .flat_map(names)
         // What the message itself stands on cannot be declared away.
-        .filter(|name| !["host", "content-length", "transfer-encoding"].iter().any(|n| name.eq_ignore_ascii_case(n)))
+        .filter(|name| {
+            !["host", "content-length", "transfer-encoding"].iter().any(|n| name.eq_ignore_ascii_case(n))
+        })
         .filter_map(|name| HeaderName::from_bytes(name.as_bytes()).ok())
         .collect();
     for name in listed {
@@ -242,8 +259,14 @@ mod tests {
     #[test]
     fn h10_every_spelling_of_ours_is_removed() {
         let spellings = [
-            "x-keyward-project", "X-KEYWARD-PROJECT", "X_Keyward_Project", "x_keyward-project", "x.keyward.key-id",
-            "x-keyward", "x-keyward-", "x!keyward~scopes",
+            "x-keyward-project",
+            "X-KEYWARD-PROJECT",
+            "X_Keyward_Project",
+            "x_keyward-project",
+            "x.keyward.key-id",
+            "x-keyward",
+            "x-keyward-",
+            "x!keyward~scopes",
         ];
         for spelling in spellings {
             assert!(is_ours(spelling), "{spelling}");
@@ -259,9 +282,16 @@ mod tests {
     #[test]
     fn h09_what_connection_lists_goes_and_so_does_connection() {
         let mut headers = map(&[
-            ("connection", "close, X-Private"), ("connection", "content-length"), ("x-private", "1"),
-            ("keep-alive", "5"), ("te", "gzip, trailers"), ("content-length", "3"), ("x-public", "2"),
-            ("http2-settings", "AAMAAABk"), ("upgrade", "h2c"), ("proxy-authorization", "Basic x"),
+            ("connection", "close, X-Private"),
+            ("connection", "content-length"),
+            ("x-private", "1"),
+            ("keep-alive", "5"),
+            ("te", "gzip, trailers"),
+            ("content-length", "3"),
+            ("x-public", "2"),
+            ("http2-settings", "AAMAAABk"),
+            ("upgrade", "h2c"),
+            ("proxy-authorization", "Basic x"),
         ]);
         clean_request(&mut headers, Version::HTTP_11, false);
         assert_eq!(headers, map(&[("content-length", "3"), ("x-public", "2"), ("te", "trailers")]));
@@ -323,7 +353,9 @@ mod tests {
     #[test]
     fn upgrades_are_to_other_protocols_than_http() {
         let asking = |protocol: &str| {
-            upgrade(&parts(Request::builder().uri("/").header("connection", "keep-alive, Upgrade").header("upgrade", protocol)))
+            upgrade(&parts(
+                Request::builder().uri("/").header("connection", "keep-alive, Upgrade").header("upgrade", protocol),
+            ))
         };
         assert!(asking("websocket").is_some());
         for http in ["h2c", "h2", "HTTP/2.0", "websocket, h2c", ""] {

@@ -111,7 +111,7 @@ impl Visit<'_> {
         let presented = credential::find(&self.served.places, &parts.headers, parts.uri.query())?;
         let peer = self.turn.caller.peer;
         let address = forwarded::caller_address(&parts.headers, peer, |address| worker.trusts(address));
-        let mut needed = needs::of(contract, parts.method.as_str(), &path)?;
+        let mut needed = needs::of(contract, parts.method.as_str(), &path);
         let credential = (&*presented, address);
         let body = self.read(&mut needed, parts, credential, body).await?;
         let resources: Vec<_> =
@@ -122,10 +122,15 @@ impl Visit<'_> {
             scopes: needed.scopes,
             resources: &resources,
             address: Some(address),
+            is_closed: needed.is_closed,
         };
         let ask = Ask { api: Some(&self.served.in_force), presented: &presented, facts };
         let opened = worker.engine.open(&ask).await;
-        let grant = opened.decision.outcome.map_err(Refusal::from)?;
+        // Only who holds a good key is told which routes there are.
+        let grant = opened.decision.outcome.map_err(|denial| match denial.refusal() {
+            Refusal::InsufficientScope if needed.is_closed => Refusal::NoSuchRoute,
+            refusal => refusal,
+        })?;
         self.turn.lifeline.hold(opened.exchange);
         drop(resources);
         drop(needed);

@@ -20,6 +20,8 @@ pub(crate) struct Needed<'a> {
     pub resources: Vec<Touched<'a>>,
     /// The resource that stands in the body, and where.
     pub in_body: Option<(&'a str, &'a str)>,
+    /// Whether nobody may make it: no route names it, and the contract refuses what none names.
+    pub is_closed: bool,
 }
 
 /// A resource that is touched; which, where the request tells.
@@ -33,16 +35,13 @@ pub(crate) struct Touched<'a> {
 static EVERY_SCOPE: std::sync::LazyLock<[Box<str>; 1]> = std::sync::LazyLock::new(|| [Box::from("*")]);
 
 /// What a contract asks of a request with this method and path, which stands in its canonical form.
-///
-/// # Errors
-/// `NoSuchRoute` where nobody may make it.
-pub(crate) fn of<'a>(contract: &'a Contract, method: &str, path: &'a str) -> Result<Needed<'a>, Refusal> {
+pub(crate) fn of<'a>(contract: &'a Contract, method: &str, path: &'a str) -> Needed<'a> {
     let (route, captures) = match contract.routes.needs(method, path) {
-        Needs::Nothing => return Ok(Needed::default()),
-        Needs::NoSuchRoute => return Err(Refusal::NoSuchRoute),
+        Needs::Nothing => return Needed::default(),
+        Needs::NoSuchRoute => return Needed { is_closed: true, ..Needed::default() },
         Needs::FullAccess => {
             let resources = contract.resources.keys().map(|kind| Touched { kind, id: None }).collect();
-            return Ok(Needed { scopes: &*EVERY_SCOPE, resources, ..Needed::default() });
+            return Needed { scopes: &*EVERY_SCOPE, resources, ..Needed::default() };
         }
         Needs::Route { route, captures } => (route, captures),
     };
@@ -61,7 +60,7 @@ pub(crate) fn of<'a>(contract: &'a Contract, method: &str, path: &'a str) -> Res
             needed.in_body = Some((kind, pointer));
         }
     }
-    Ok(needed)
+    needed
 }
 
 /// Reads a body to see which resource it names. Gives the body too: it is forwarded as it came.
@@ -69,11 +68,7 @@ pub(crate) fn of<'a>(contract: &'a Contract, method: &str, path: &'a str) -> Res
 /// # Errors
 /// `UnsupportedBody` where it is encoded, `BodyTooLarge` beyond `bytes_max`, `BadRequest` where it is no
 /// JSON that every reader reads alike.
-pub(crate) async fn read_body(
-    mut body: Incoming,
-    headers: &HeaderMap,
-    bytes_max: usize,
-) -> Result<Bytes, Refusal> {
+pub(crate) async fn read_body(mut body: Incoming, headers: &HeaderMap, bytes_max: usize) -> Result<Bytes, Refusal> {
     let encodings = headers.get_all(CONTENT_ENCODING).iter();
     if encodings.into_iter().any(|encoding| !encoding.as_bytes().eq_ignore_ascii_case(b"identity")) {
         return Err(Refusal::UnsupportedBody);
@@ -116,10 +111,14 @@ mod tests {
         let named = |body: &str| resource_in(body.as_bytes(), "/category_id");
         assert_eq!(named(r#"{"category_id":"7c9e"}"#), Ok(Some("7c9e".into())));
         assert_eq!(named(r#"{"category_id":7}"#), Ok(Some("7".into())));
-        for none in ["", "{}", "[]", r#"{"category_id":null}"#, r#"{"category_id":["7c9e"]}"#, r#"{"x":{"category_id":1}}"#] {
+        for none in
+            ["", "{}", "[]", r#"{"category_id":null}"#, r#"{"category_id":["7c9e"]}"#, r#"{"x":{"category_id":1}}"#]
+        {
             assert_eq!(named(none), Ok(None), "{none}");
         }
-        for bad in ["{", r#"{"category_id":"a","category_id":"b"}"#, r#"{"category_id":"a","category\u005fid":"b"}"#] {
+        for bad in
+            ["{", r#"{"category_id":"a","category_id":"b"}"#, r#"{"category_id":"a","category\u005fid":"b"}"#]
+        {
             assert_eq!(named(bad), Err(Refusal::BadRequest), "{bad}");
         }
     }

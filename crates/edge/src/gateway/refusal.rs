@@ -49,10 +49,7 @@ impl Refusals {
 impl Ready {
     fn of(contract: &Contract, refusal: Refusal) -> Self {
         let Answer { status, content_type, body, headers, .. } = contract.refusals.answer(refusal);
-        let mut all = BTreeMap::from([
-            ("content-type", content_type.as_str()),
-            ("cache-control", "no-store"),
-        ]);
+        let mut all = BTreeMap::from([("content-type", content_type.as_str()), ("cache-control", "no-store")]);
         let retry = RETRY_UNAVAILABLE.as_secs().to_string();
         let challenge = challenge(contract);
         if *status == 401 {

@@ -169,8 +169,10 @@ impl Tables {
     }
 
     fn make(&self, apis: Arc<BTreeMap<ApiName, Arc<ApiInForce>>>, before: Option<&Table>) -> Table {
-        let by_name: BTreeMap<_, _> =
-            apis.iter().map(|(name, api)| (name.clone(), self.ready(api, before.and_then(|t| t.by_name.get(name))))).collect();
+        let by_name: BTreeMap<_, _> = apis
+            .iter()
+            .map(|(name, api)| (name.clone(), self.ready(api, before.and_then(|t| t.by_name.get(name)))))
+            .collect();
         let mut by_host = HashMap::new();
         let mut by_prefix = Vec::new();
         for served in by_name.values() {
@@ -197,7 +199,8 @@ impl Tables {
             let address = url.parse::<Address>();
             address.inspect_err(|error| tracing::warn!(api = %api.name, "the contract's upstream {error}")).ok()
         };
-        let address = self.overrides.by_api.get(&api.name).cloned().or_else(own).or_else(|| self.overrides.default.clone());
+        let address =
+            self.overrides.by_api.get(&api.name).cloned().or_else(own).or_else(|| self.overrides.default.clone());
         let upstream = address.map(|address| {
             let kept = before.and_then(|before| before.upstream.clone()).filter(|kept| kept.address == address);
             kept.unwrap_or_else(|| Upstream::new(address, Arc::clone(&self.lifelines)))

@@ -204,7 +204,9 @@ impl Framing {
             }
             _ if *digits_end => {}
             _ => match (byte as char).to_digit(16) {
-                Some(digit) => *size = size.checked_mul(16).and_then(|s| s.checked_add(digit.into())).ok_or(Ambiguous)?,
+                Some(digit) => {
+                    *size = size.checked_mul(16).and_then(|s| s.checked_add(digit.into())).ok_or(Ambiguous)?
+                }
                 None => *digits_end = true,
             },
         }
@@ -346,7 +348,10 @@ mod tests {
             ("POST / HTTP/1.1\r\nContent-Length: 0\r\n\r\n", true),
             ("POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n3;x=y\r\n\n\n\n\r\n0\r\nA: b\r\n\r\n", true),
             ("POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n", false),
-            ("POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nA\r\n0123456789\r\n0\r\n\r\nGET / HTTP/1.1\r\n\r\n", true),
+            (
+                "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nA\r\n0123456789\r\n0\r\n\r\nGET / HTTP/1.1\r\n\r\n",
+                true,
+            ),
             ("POST / HTTP/1.1\r\nTransfer-Encoding: \t CHUNKED \r\n\r\n0\r\n\r\n", true),
             ("GET /a:b HTTP/1.1\r\nX-A: content-length: 9\r\n\r\n", true),
         ] {

@@ -255,7 +255,11 @@ fn worker_count(asked: usize) -> usize {
 
 fn overrides(options: &EdgeOptions) -> Result<Overrides, EdgeError> {
     let parse = |api: Option<&ApiName>, url: &str| {
-        url.parse::<Address>().map_err(|error| EdgeError::Upstream { api: api.cloned(), url: url.to_owned(), error })
+        url.parse::<Address>().map_err(|error| EdgeError::Upstream {
+            api: api.cloned(),
+            url: url.to_owned(),
+            error,
+        })
     };
     let by_api = options.upstreams.iter().map(|(api, url)| Ok((api.clone(), parse(Some(api), url)?)));
     Ok(Overrides {

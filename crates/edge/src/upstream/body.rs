@@ -63,7 +63,14 @@ impl RequestBody {
             return RequestBody::Empty;
         }
         let lifeline = Arc::clone(lifeline);
-        RequestBody::Streamed(Box::new(Streamed { body, pace, lifeline, received: 0, waited: 0, waiting_since: None }))
+        RequestBody::Streamed(Box::new(Streamed {
+            body,
+            pace,
+            lifeline,
+            received: 0,
+            waited: 0,
+            waiting_since: None,
+        }))
     }
 }
 
@@ -173,7 +180,13 @@ impl UpstreamBody {
     ) -> Self {
         lifeline.set_answering();
         lifeline.expect(Party::Upstream, idle_timeout);
-        UpstreamBody { body, connection, upstream: Arc::clone(upstream), lifeline: Arc::clone(lifeline), idle_timeout }
+        UpstreamBody {
+            body,
+            connection,
+            upstream: Arc::clone(upstream),
+            lifeline: Arc::clone(lifeline),
+            idle_timeout,
+        }
     }
 
     pub fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {

@@ -121,9 +121,9 @@ impl Upstream {
     /// Closes connections that rested too long or that the upstream closed.
     pub fn close_idle(&self, now: u32) {
         let ticks = (REST_MAX.as_millis() / TICK.as_millis()) as u32;
-        self.resting.lock().retain_mut(|resting| {
-            now.saturating_sub(resting.since) < ticks && resting.connection.is_free()
-        });
+        self.resting
+            .lock()
+            .retain_mut(|resting| now.saturating_sub(resting.since) < ticks && resting.connection.is_free());
     }
 }
 

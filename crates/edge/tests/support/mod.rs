@@ -58,8 +58,9 @@ impl Node {
         let project = put_in_force(&world, source).await;
         let peppers = Arc::new(Peppers::new(&[(1, &[7; 32])]).unwrap());
         let clock = Arc::new(SystemClock);
-        let engine =
-            Engine::start(Arc::clone(&world.store), Arc::clone(&peppers), clock, EngineOptions::default()).await.unwrap();
+        let engine = Engine::start(Arc::clone(&world.store), Arc::clone(&peppers), clock, EngineOptions::default())
+            .await
+            .unwrap();
         let mut options = EdgeOptions::new(listener(), Arc::new(SystemEntropy));
         options.gateways = vec![GatewayListener { listener: listener(), api: None }];
         options.default_upstream = Some(format!("http://{upstream}"));
@@ -94,7 +95,8 @@ impl Node {
             ..blank
         };
         change(&mut key);
-        let entry = self.world.make(key_change(project, key.id, KeyChange::Created { key: Box::new(key.clone()) })).await;
+        let entry =
+            self.world.make(key_change(project, key.id, KeyChange::Created { key: Box::new(key.clone()) })).await;
         self.engine.settle(entry.revision).await.unwrap();
         Minted { id: key.id, secret: new.secret.expose().to_owned() }
     }
@@ -126,7 +128,10 @@ impl Node {
         let blank = self.world.new_management_key("test");
         let scopes = Scopes::new(scopes).unwrap();
         let key = ManagementKey { digest: new.digest, hint: new.hint, scopes, boundary, ..blank };
-        let entry = self.world.make(Change::ManagementKey { id: key.id, what: ManagementKeyChange::Created { key: Box::new(key) } }).await;
+        let entry = self
+            .world
+            .make(Change::ManagementKey { id: key.id, what: ManagementKeyChange::Created { key: Box::new(key) } })
+            .await;
         self.engine.settle(entry.revision).await.unwrap();
         new.secret.expose().to_owned()
     }

@@ -49,7 +49,9 @@ impl Recording {
                 connections.fetch_add(1, Ordering::SeqCst);
                 let seen = Arc::clone(&seen);
                 let service = service_fn(move |request| echo(request, Arc::clone(&seen)));
-                tokio::spawn(hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service));
+                tokio::spawn(
+                    hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service),
+                );
             }
         });
         recording
@@ -71,7 +73,10 @@ impl Recording {
     }
 }
 
-async fn echo(request: Request<Incoming>, seen: Arc<Mutex<Vec<Seen>>>) -> Result<Response<Full<Bytes>>, hyper::Error> {
+async fn echo(
+    request: Request<Incoming>,
+    seen: Arc<Mutex<Vec<Seen>>>,
+) -> Result<Response<Full<Bytes>>, hyper::Error> {
     let (parts, body) = request.into_parts();
     let body = body.collect().await?;
     let pairs = |map: &http::HeaderMap| -> Vec<(String, String)> {

@@ -111,6 +111,15 @@ fn configure(args: &DevArgs, preset: &str, api: &ApiName, context: &Context) -> 
     if args.listen.log_level.is_none() && environment.get("KEYWARD_LOG_LEVEL").is_none() {
         flags.push(("log.level", "warn".into()));
     }
+    // A script that wants any free port for one listener does not want fixed ones for the others.
+    if flags.iter().any(|(name, given)| name.ends_with(".listen") && given.ends_with(":0")) {
+        for name in ["control.listen", "check.listen", "gateway.listen"] {
+            let variable = format!("KEYWARD_{}", name.to_uppercase().replace('.', "_"));
+            if !flags.iter().any(|(given, _)| *given == name) && environment.get(&variable).is_none() {
+                flags.push((name, "127.0.0.1:0".into()));
+            }
+        }
+    }
     flags.push(("gateway.api", api.to_string()));
     if let Some(url) = &args.upstream {
         let read = url.parse::<keyward_edge::Address>();

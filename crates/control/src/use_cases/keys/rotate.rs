@@ -78,6 +78,7 @@ impl Control {
             RotationRefused::NotOffered => ControlError::ActionNotOffered("rotate keys"),
             RotationRefused::Overlap(message) => ControlError::invalid("overlap_seconds", message),
         })?;
+        place.require_served()?;
         match old.standing(now) {
             Standing::Active => {}
             standing => return Err(ControlError::KeyNotActive(standing)),
