@@ -1,14 +1,17 @@
 //! `keyward log`: the log of all changes and a project's event log.
 
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
+use keyward_core::change::Revision;
+use keyward_core::log::SignedHead;
 use serde_json::Value;
 
 use super::client::{Client, Query, segment};
 use super::project::named;
 use super::{Context, PageArgs};
-use crate::failure::{Exit, Failure, Outcome};
+use crate::failure::{Doing, Exit, Failure, Outcome};
 use crate::node;
 use crate::output::{Column, Output};
 
@@ -61,6 +64,9 @@ pub enum LogCommand {
         /// Check the store of --dir itself, without a server
         #[arg(long)]
         offline: bool,
+        /// A head that was kept elsewhere, as `log head --json` printed it: the log must still hold it
+        #[arg(long, value_name = "FILE")]
+        head: Option<PathBuf>,
     },
 }
 
@@ -83,9 +89,11 @@ pub struct EventsArgs {
 /// Runs one.
 pub async fn run(command: LogCommand, context: &Context) -> Outcome {
     let output = context.output;
-    if let LogCommand::Verify { offline: true } = command {
+    if let LogCommand::Verify { offline: true, head } = &command {
+        let kept = head.as_deref().map(read_head).transpose()?;
         let bar = output.progress("Checking the log");
-        let verdict = node::offline::verify_log(&context.config(Vec::new())?, &context.environment).await;
+        let config = context.config(Vec::new())?;
+        let verdict = node::offline::verify_log(&config, &context.environment, kept).await;
         bar.finish_and_clear();
         return judge(&verdict?, output);
     }
@@ -103,13 +111,49 @@ pub async fn run(command: LogCommand, context: &Context) -> Outcome {
             output.record(&client.get("/v1/changes/head", &Vec::new()).await?);
             Ok(())
         }
-        LogCommand::Verify { .. } => {
+        LogCommand::Verify { head, .. } => {
+            let kept = head.as_deref().map(read_head).transpose()?;
             let bar = output.progress("Checking the log");
             let verdict = client.get("/v1/changes/verify", &Vec::new()).await;
             bar.finish_and_clear();
+            if let Some(kept) = kept {
+                check_held(&kept, &client).await?;
+            }
             judge(&verdict?, output)
         }
     }
+}
+
+/// A head that was kept: what `log head --json` prints, or its `signed_head` alone.
+fn read_head(path: &Path) -> Outcome<SignedHead> {
+    let text = std::fs::read_to_string(path).doing(format!("read {}", path.display()))?;
+    let mut read: Value = serde_json::from_str(&text).doing(format!("read {}", path.display()))?;
+    let head = match read.get_mut("signed_head") {
+        Some(head) => head.take(),
+        None => read,
+    };
+    serde_json::from_value(head).doing(format!("find a signed head in {}", path.display()))
+}
+
+/// Whether the server's log holds a head that was kept.
+async fn check_held(kept: &SignedHead, client: &Client) -> Outcome {
+    let Revision(revision) = kept.head.revision;
+    let query = vec![("after", (revision - 1).to_string()), ("limit", "1".to_owned())];
+    let found = client.get("/v1/changes", &query).await?;
+    let entry = &found["items"][0];
+    let hash = keyward_core::log::to_hex(&kept.head.hash.0);
+    if revision == 0 || (entry["revision"] == revision && entry["hash"] == hash) {
+        return Ok(());
+    }
+    let what = if entry.is_null() {
+        "ends before it: its tail was cut, or an old copy was put in place"
+    } else {
+        "has another entry there: it was written anew"
+    };
+    Err(Failure::new(
+        Exit::Failed,
+        format!("the log does not hold the head kept of revision {revision}; it {what}"),
+    ))
 }
 
 async fn follow(client: &Client, after: Option<i64>, output: Output) -> Outcome {

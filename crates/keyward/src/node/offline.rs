@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use keyward_core::log::SignedHead;
 use keyward_store::SqliteStore;
 use keyward_verify::SystemClock;
 use serde_json::Value;
@@ -30,15 +31,16 @@ pub async fn read_only(config: &Config, secrets: &Secrets) -> Outcome<SqliteStor
     opened.map_err(|error| Failure::failed(error.to_string()))
 }
 
-/// Checks the log of a folder's store against its chain and the signed heads beside it.
+/// Checks the log of a folder's store against its chain, the signed heads beside it, and one kept elsewhere.
 ///
 /// # Errors
 /// Where it cannot be read; what is wrong with the log is the verdict.
-pub async fn verify_log(config: &Config, environment: &Environment) -> Outcome<Value> {
+pub async fn verify_log(config: &Config, environment: &Environment, kept: Option<SignedHead>) -> Outcome<Value> {
     use keyward_core::store::Store;
     let secrets = Secrets::load(config, environment)?;
     let store = read_only(config, &secrets).await?;
-    let heads = store.signed_heads().doing("read the signed heads")?;
+    let mut heads = store.signed_heads().doing("read the signed heads")?;
+    heads.extend(kept);
     let verdict = store.verify_log(&heads).await.doing("check the log")?;
     serde_json::to_value(verdict).doing("write the verdict")
 }
