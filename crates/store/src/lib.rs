@@ -1,5 +1,5 @@
 //! Where state and log are kept: [`SqliteStore`] behind core's `Store`, and the suite that every store must
-//! pass ([`conformance`], with the feature of that name).
+//! pass (`conformance`, with the feature of that name).
 //!
 //! Only this crate knows SQL. What a change means is core's business: records are moved on by core's
 //! `apply` functions, so that stores and caches cannot differ.

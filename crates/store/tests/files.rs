@@ -383,34 +383,3 @@ async fn s08_a_backup_goes_nowhere_but_to_a_new_file() {
 fn contents_names(dir: &Path) -> Vec<String> {
     std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
 }
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn heads_are_signed_as_the_log_moves_and_the_file_stays_short() {
-    let fixture = SqliteFixture::new();
-    let (store, world) = fixture.world().await;
-    world.project("one").await;
-    // The first is signed at once, later ones at most once a second, and the last at the end.
-    let heads = fixture.place().heads();
-    while std::fs::read_to_string(&heads).map_or(0, |text| text.lines().count()) == 0 {
-        tokio::task::yield_now().await;
-    }
-    for _ in 0..50 {
-        world.project("more").await;
-    }
-    let last = world.revision().await;
-    drop(world);
-    fixture.close().await;
-    let signed = store.signed_heads().unwrap();
-    assert_eq!(signed.last().unwrap().head.revision, last);
-    assert!(signed.iter().all(|head| fixture.keys.has_signed(head)));
-    // A file that has grown long is written anew with the newest.
-    let line = serde_json::to_string(signed.last().unwrap()).unwrap();
-    std::fs::write(&heads, format!("{line}\n").repeat(3_000)).unwrap();
-    let (store, world) = fixture.world().await;
-    world.project("one more").await;
-    drop(world);
-    fixture.close().await;
-    let signed = store.signed_heads().unwrap();
-    assert!(signed.len() <= 1_001, "{}", signed.len());
-    assert_eq!(signed.last().unwrap().head.revision, Revision(last.0 + 2));
-}

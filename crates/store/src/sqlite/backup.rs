@@ -22,7 +22,8 @@ pub(super) async fn backup(database: &Path, identity: FileIdentity, to: &Path) -
     if to.exists() {
         return Err(refused("made", io::Error::new(io::ErrorKind::AlreadyExists, "there is such a file already")));
     }
-    let partial = partial_name(to);
+    // Absolute, because SQLite takes a relative path that begins with `file:` for a URI.
+    let partial = std::path::absolute(partial_name(to)).map_err(|error| refused("made", error))?;
     remove_if_there(&partial).map_err(|error| refused("made", error))?;
     // SQLite copies into an empty file, which keeps its mode.
     private_file().write(true).create_new(true).open(&partial).map_err(|error| refused("made", error))?;

@@ -13,6 +13,8 @@ use super::place::FileIdentity;
 const BUSY: Duration = Duration::from_secs(5);
 
 fn options(database: &Path) -> SqliteConnectOptions {
+    // Absolute, because SQLite takes a relative path that begins with `file:` for a URI.
+    let database = std::path::absolute(database).unwrap_or_else(|_| database.to_owned());
     SqliteConnectOptions::new()
         .filename(database)
         .busy_timeout(BUSY)

@@ -4,7 +4,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use keyward_core::change::{Entry, Proposal, Revision};
 use keyward_core::clock::{Clock, Timestamp};
@@ -141,12 +141,14 @@ impl Writer {
             return;
         }
         metrics::histogram!("keyward_store_batch_size").record(proposals.len() as f64);
+        let began = Instant::now();
         let (proposals, answers): (Vec<Proposal>, Vec<_>) =
             proposals.into_iter().map(|(proposal, answer)| (*proposal, answer)).unzip();
         let outcomes = match self.ready() {
             Ok(()) => self.transact(proposals).await,
             Err(error) => Err(error),
         };
+        metrics::histogram!("keyward_store_commit_seconds").record(began.elapsed().as_secs_f64());
         match outcomes {
             Ok(outcomes) => {
                 for (answer, outcome) in answers.into_iter().zip(outcomes) {
