@@ -6,6 +6,7 @@
 mod caller;
 pub mod contract;
 mod curl;
+mod faults;
 pub mod offline;
 mod operations;
 pub mod raw;
@@ -14,15 +15,18 @@ mod sdk;
 mod server;
 pub mod traces;
 mod upstream;
+mod writers;
 
 pub use caller::Caller;
 pub use contract::{Place, Terms};
 pub use curl::curl;
+pub use faults::Faults;
 pub use operations::{Ids, Operation};
 pub use request::{Refused, Request};
 pub use sdk::Sdk;
-pub use server::{Key, Keyward, Reply, Started, binary};
+pub use server::{Key, Keyward, Reply, binary};
 pub use upstream::{Scripted, Seen, Upstream};
+pub use writers::{Acked, Writers};
 
 use std::time::{Duration, Instant};
 

@@ -76,10 +76,11 @@ impl Operation {
 
     /// Its path with ids in the places.
     pub fn at(&self, ids: &Ids) -> String {
-        let parts = self.path.split('/').map(|part| match part.strip_prefix('{').and_then(|p| p.strip_suffix('}')) {
-            Some(place) => ids.of(place),
-            None => part,
-        });
+        let parts =
+            self.path.split('/').map(|part| match part.strip_prefix('{').and_then(|p| p.strip_suffix('}')) {
+                Some(place) => ids.of(place),
+                None => part,
+            });
         parts.collect::<Vec<_>>().join("/")
     }
 
@@ -89,7 +90,9 @@ impl Operation {
             return None;
         }
         Some(match (self.method.as_str(), self.path.as_str()) {
-            ("POST", "/v1/organizations") | ("PATCH", "/v1/organizations/{organization}") => json!({"name": "a name"}),
+            ("POST", "/v1/organizations") | ("PATCH", "/v1/organizations/{organization}") => {
+                json!({"name": "a name"})
+            }
             ("POST", "/v1/organizations/{organization}/projects") => json!({"name": "a name", "api": ids.api}),
             ("PATCH", "/v1/projects/{project}") => json!({"name": "a name"}),
             ("POST", "/v1/projects/{project}/keys") => json!({"name": "a name"}),
@@ -138,7 +141,10 @@ impl Keyward {
                 operations.push(Operation {
                     method: method.to_uppercase().parse().unwrap(),
                     path: path.clone(),
-                    scope: described["x-scope"].as_str().unwrap_or_else(|| panic!("{path} takes no scope")).to_owned(),
+                    scope: described["x-scope"]
+                        .as_str()
+                        .unwrap_or_else(|| panic!("{path} takes no scope"))
+                        .to_owned(),
                     query: query.map(|parameter| parameter["name"].as_str().unwrap().to_owned()).collect(),
                     takes_json: content["application/json"].is_object(),
                     takes_text: content["text/plain"].is_object() || content["application/toml"].is_object(),

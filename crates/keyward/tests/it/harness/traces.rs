@@ -113,7 +113,8 @@ fn traces_are_found_in_every_shape() {
     for before in ["", "a", "ab", "abc", "abcd"] {
         let text = format!("{before}{secret}{before}");
         let hex: String = text.bytes().map(|byte| format!("{byte:02x}")).collect();
-        for found in [text.clone(), STANDARD.encode(&text), URL_SAFE.encode(&text), hex.clone(), hex.to_uppercase()] {
+        for found in [text.clone(), STANDARD.encode(&text), URL_SAFE.encode(&text), hex.clone(), hex.to_uppercase()]
+        {
             assert!(traces.find(found.as_bytes()).is_some(), "{found}");
         }
     }

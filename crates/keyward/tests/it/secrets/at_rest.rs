@@ -66,7 +66,8 @@ fn keys_of(keyward: &Keyward, project: &str) -> Vec<String> {
     let list = keyward.get(&format!("/v1/projects/{project}/keys?state=active")).expect(200).json();
     for key in list["items"].as_array().unwrap() {
         let rotated = keyward.rotate(key["id"].as_str().unwrap(), json!({"overlap_seconds": 60}));
-        let rotated = if rotated.status == 201 { rotated } else { keyward.rotate(key["id"].as_str().unwrap(), json!({})) };
+        let rotated =
+            if rotated.status == 201 { rotated } else { keyward.rotate(key["id"].as_str().unwrap(), json!({})) };
         secrets.extend(rotated.json()["secret"].as_str().map(str::to_owned));
     }
     assert!(!secrets.is_empty());
@@ -122,7 +123,14 @@ fn k04_what_the_database_holds_of_keys_opens_nothing() {
     for digest in &digests {
         let bytes: [u8; 32] = keyward_core::log::from_hex(digest).unwrap().try_into().unwrap();
         let body = keyward_core::base62::encode_32(&bytes);
-        let uuid = format!("{}-{}-4{}-8{}-{}", &digest[..8], &digest[8..12], &digest[13..16], &digest[17..20], &digest[20..32]);
+        let uuid = format!(
+            "{}-{}-4{}-8{}-{}",
+            &digest[..8],
+            &digest[8..12],
+            &digest[13..16],
+            &digest[17..20],
+            &digest[20..32]
+        );
         let shapes = [
             digest.clone(),
             STANDARD.encode(bytes),

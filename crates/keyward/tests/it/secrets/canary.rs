@@ -19,8 +19,11 @@ struct Flight {
 impl Flight {
     /// `canary` looks like one of the server's own keys, and a real key it is where it can be.
     fn with(canary: impl FnOnce(&Keyward) -> String) -> Self {
-        let keyward =
-            Keyward::dev_with_env("standard", &["--log-level", "trace"], &[("RUST_LOG", "trace"), ("RUST_BACKTRACE", "full")]);
+        let keyward = Keyward::dev_with_env(
+            "standard",
+            &["--log-level", "trace"],
+            &[("RUST_LOG", "trace"), ("RUST_BACKTRACE", "full")],
+        );
         let canary = canary(&keyward);
         let traces = Traces::of([&canary]);
         Flight { keyward, canary, traces, answers: 0 }
@@ -63,7 +66,12 @@ impl Flight {
         let right = operation.body(ids).map(|body| body.to_string()).unwrap_or_default();
         let query: Vec<String> =
             operation.query.iter().chain([&"unknown".to_owned()]).map(|name| format!("{name}={canary}")).collect();
-        let starts = [path.clone(), operation.at(&in_places), format!("{path}/{canary}"), format!("{path}?{}", query.join("&"))];
+        let starts = [
+            path.clone(),
+            operation.at(&in_places),
+            format!("{path}/{canary}"),
+            format!("{path}?{}", query.join("&")),
+        ];
         for start in &starts[1..] {
             let request = self.request(&address, &format!("{method} {start}"), &key, &right);
             self.send(&address, &format!("{method} {start}"), request);
@@ -75,7 +83,9 @@ impl Flight {
         }
         let request = self.request(&address, &start, &canary, &right);
         self.send(&address, &format!("{start} as the canary"), request);
-        for header in ["Idempotency-Key", "X-Request-Id", "Cookie", "X-Api-Key", "Content-Type", "Accept", "Content-Encoding"] {
+        for header in
+            ["Idempotency-Key", "X-Request-Id", "Cookie", "X-Api-Key", "Content-Type", "Accept", "Content-Encoding"]
+        {
             let request = format!(
                 "{start} HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer {key}\r\n{header}: {canary}\r\n\
                  Content-Length: 2\r\nConnection: close\r\n\r\n{{}}"
@@ -90,7 +100,10 @@ impl Flight {
         traces.must_not_be_in("the metrics", keyward.get("/metrics").expect(200).text);
         let logged = keyward.stderr();
         traces.must_not_be_in("standard error", &logged);
-        assert!(logged.contains("TRACE") || logged.contains("DEBUG") || logged.contains("INFO"), "nothing was logged");
+        assert!(
+            logged.contains("TRACE") || logged.contains("DEBUG") || logged.contains("INFO"),
+            "nothing was logged"
+        );
         assert!(!logged.contains("panicked"), "a handler panicked:\n{logged}");
         assert!(answers > 50, "{answers} answers");
     }
@@ -154,8 +167,13 @@ fn k09_a_canary_through_verification_and_the_gateway_leaves_no_trace() {
     let mut flight = Flight::with(|keyward| keyward.make(keyward.project(), json!({})).secret);
     let (check, gateway) = (flight.keyward.check_address(), flight.keyward.gateway_address());
     let (management, canary) = (flight.keyward.started.management_key.clone(), flight.canary.clone());
-    let rights = [json!({"key": canary}), json!({"key": "kw_live_x", "project": canary}), json!({"key": "x", "api": canary})];
-    for body in rights.iter().map(Value::to_string).chain(bodies(Some(json!({"key": "x", "scopes": []})), &canary)) {
+    let rights = [
+        json!({"key": canary}),
+        json!({"key": "kw_live_x", "project": canary}),
+        json!({"key": "x", "api": canary}),
+    ];
+    for body in rights.iter().map(Value::to_string).chain(bodies(Some(json!({"key": "x", "scopes": []})), &canary))
+    {
         for (start, credential) in
             [("POST /v1/verify", &management), ("POST /v1/verify", &canary), ("GET /v1/verify", &management)]
         {
@@ -163,23 +181,38 @@ fn k09_a_canary_through_verification_and_the_gateway_leaves_no_trace() {
             flight.send(&check, &format!("{start} {body}"), request);
         }
     }
-    for path in [format!("/{canary}"), format!("/v1/hello?api_key={canary}"), format!("/%2f{canary}"), format!("/..;/{canary}")] {
+    for path in [
+        format!("/{canary}"),
+        format!("/v1/hello?api_key={canary}"),
+        format!("/%2f{canary}"),
+        format!("/..;/{canary}"),
+    ] {
         for door in [&check, &gateway] {
             let request = flight.request(door, &format!("GET {path}"), "nobody", "");
             flight.send(door, &path, request);
         }
     }
     // What the echo upstream gives back is its own doing; it must not have been given the key.
-    for credential in [format!("Bearer {canary}"), format!("bearer  {canary}"), canary.clone(), format!("Basic {canary}"),
-        format!("Bearer {canary}, Bearer {canary}"), format!("Bearer {canary}x"), format!("Bearer {}", canary.repeat(9))]
-    {
+    for credential in [
+        format!("Bearer {canary}"),
+        format!("bearer  {canary}"),
+        canary.clone(),
+        format!("Basic {canary}"),
+        format!("Bearer {canary}, Bearer {canary}"),
+        format!("Bearer {canary}x"),
+        format!("Bearer {}", canary.repeat(9)),
+    ] {
         let request = Request::get("/v1/hello").with("Authorization", &credential);
         let request = request.bytes(&gateway).replace("\r\n\r\n", "\r\nConnection: close\r\n\r\n");
         flight.send(&gateway, &credential, request);
     }
-    for broken in [format!("GET /{canary}\r\n\r\n"), format!("{canary}\r\n\r\n"), format!("GET / HTTP/1.1\r\n{canary}\r\n\r\n"),
-        format!("GET / HTTP/1.1\r\nAuthorization: Bearer {canary}\0\r\n\r\n"), format!("POST / HTTP/1.1\r\nContent-Length: {canary}\r\n\r\n")]
-    {
+    for broken in [
+        format!("GET /{canary}\r\n\r\n"),
+        format!("{canary}\r\n\r\n"),
+        format!("GET / HTTP/1.1\r\n{canary}\r\n\r\n"),
+        format!("GET / HTTP/1.1\r\nAuthorization: Bearer {canary}\0\r\n\r\n"),
+        format!("POST / HTTP/1.1\r\nContent-Length: {canary}\r\n\r\n"),
+    ] {
         for door in [&check, &gateway, &flight.keyward.control_address()] {
             flight.send(door, "a broken request", &broken);
         }

@@ -17,7 +17,9 @@ fn k11_a_test_key_tells_by_its_prefix_and_opens_no_live_project() {
     assert!(test_key.secret.starts_with("kw_test_"), "a test key's prefix");
     assert!(!hint(&keyward, &test_key).is_empty());
 
-    let asked = |key: &Key, project: &str| keyward.verify(json!({"key": key.secret, "project": project})).expect(200).json();
+    let asked = |key: &Key, project: &str| {
+        keyward.verify(json!({"key": key.secret, "project": project})).expect(200).json()
+    };
     assert_eq!(asked(&test_key, test)["valid"], true);
     assert_eq!(asked(&live_key, keyward.project())["valid"], true);
     for (key, project) in [(&test_key, keyward.project()), (&live_key, test)] {

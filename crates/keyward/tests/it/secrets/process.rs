@@ -50,7 +50,8 @@ fn k10_a_crash_leaves_no_core_and_others_cannot_look_in() {
     let status = child.wait().unwrap();
     assert_eq!(status.signal(), Some(6));
     assert!(!status.core_dumped(), "the crash left a core");
-    let left = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect::<Vec<_>>();
+    let left =
+        std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect::<Vec<_>>();
     assert_eq!(left.len(), 2, "{left:?}");
 }
 
@@ -103,7 +104,9 @@ fn s21_arguments_and_environment_hold_no_secret() {
         assert!(!shown.is_empty());
         traces.must_not_be_in(name, shown);
     }
-    for command in [&["config", "show"][..], &["config", "show", "--json"], &["doctor"], &["doctor", "--json"], &["--version"]] {
+    for command in
+        [&["config", "show"][..], &["config", "show", "--json"], &["doctor"], &["doctor", "--json"], &["--version"]]
+    {
         let ran = keyward.offline(command);
         traces.must_not_be_in(&command.join(" "), ran.stdout + &ran.stderr);
     }

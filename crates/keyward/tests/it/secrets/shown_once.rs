@@ -65,7 +65,9 @@ fn k06_no_answer_but_the_first_holds_a_secret() {
     for page in ["/openapi.json", "/metrics", "/healthz", "/readyz"] {
         traces.must_not_be_in(page, keyward.get(page).expect(200).text);
     }
-    for command in [&["log", "show", "--json"][..], &["key", "list", "--project", &ids.project], &["config", "show"]] {
+    for command in
+        [&["log", "show", "--json"][..], &["key", "list", "--project", &ids.project], &["config", "show"]]
+    {
         let (_, stdout, stderr) = keyward.cli(command);
         traces.must_not_be_in(&command.join(" "), stdout + &stderr);
     }

@@ -38,7 +38,8 @@ fn k08_a_key_in_the_query_counts_only_where_the_contract_lists_it() {
         let place = &terms.places()[0];
         let with_both = place.carry(&example, &secret).query("api_key", &value);
         keyward.send(&with_both).expect(200);
-        let names_it = terms.places().iter().any(|place| matches!(place, Place::Query { name } if name == "api_key"));
+        let names_it =
+            terms.places().iter().any(|place| matches!(place, Place::Query { name } if name == "api_key"));
         if names_it {
             traces.must_not_be_in("the upstream's request", upstream.last().text());
         }

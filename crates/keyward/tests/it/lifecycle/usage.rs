@@ -1,0 +1,87 @@
+//! What uses cost and leave behind: few writes, and a time that never goes back (L13).
+
+use std::time::{Duration, Instant};
+
+use keyward_core::clock::Timestamp;
+use serde_json::json;
+
+use crate::harness::{Keyward, eventually};
+
+/// When a key was last used, and how often, by its own record.
+fn shown(keyward: &Keyward, key: &str) -> (Option<Timestamp>, u64) {
+    let shown = keyward.get(&format!("/v1/keys/{key}")).expect(200).json();
+    let at = shown["key"]["last_used_at"].as_str().map(|at| at.parse().unwrap());
+    (at, shown["key"]["uses"].as_u64().unwrap())
+}
+
+fn now() -> Timestamp {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    Timestamp::from_millis(now.as_millis() as i64)
+}
+
+#[test]
+fn l13_ten_thousand_uses_of_a_key_are_a_write_a_second_and_its_time_never_goes_back() {
+    const USES: u64 = 10_000;
+    let mut keyward = Keyward::dev("standard");
+    let key = keyward.first_key();
+    assert_eq!(shown(&keyward, &key.id), (None, 0));
+    let (began, before) = (Instant::now(), now());
+    let mut seen = Vec::new();
+    std::thread::scope(|scope| {
+        let callers: Vec<_> = (0..2)
+            .map(|_| {
+                scope.spawn(|| {
+                    let (mut checker, question) =
+                        (keyward.checker(), keyward.question(&json!({"key": key.secret})));
+                    (0..USES / 2).for_each(|_| assert!(checker.ask(&question).is_grant()));
+                })
+            })
+            .collect();
+        while !callers.iter().all(|caller| caller.is_finished()) {
+            seen.push(shown(&keyward, &key.id));
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    });
+    let (took, ended) = (began.elapsed(), now());
+    // Two seconds late at most: what was used at `ended` is known by then.
+    let known = eventually("the last use is known", || {
+        let known = shown(&keyward, &key.id);
+        seen.push(known);
+        (known.1 == USES).then_some(known)
+    });
+    let late = now().since(ended);
+    assert!(late <= Duration::from_millis(2_500), "known {late:?} after the last use");
+    let last = known.0.unwrap();
+    assert!(last >= before && last <= ended, "{last}");
+    assert!(ended.since(last) < Duration::from_secs(1), "the last use was at about {ended}, not at {last}");
+    assert!(seen.windows(2).all(|pair| pair[0] <= pair[1]), "it went back: {seen:?}");
+
+    keyward.stop();
+    // Every batch of uses that was written has a row of its own; of this key there is one row a minute.
+    let writes: f64 = keyward.sql("SELECT COUNT(*) FROM usage_batches")[0].parse().unwrap();
+    let most = (took + late).as_secs_f64() + 3.0;
+    assert!(writes <= most, "{writes} writes in {took:?}");
+    let rows: f64 = keyward.sql("SELECT COUNT(*) FROM usage WHERE outcome = 'valid'")[0].parse().unwrap();
+    assert!(rows <= took.as_secs_f64() / 60.0 + 2.0, "{rows} rows");
+    assert_eq!(keyward.sql("SELECT SUM(count) FROM usage WHERE outcome = 'valid'"), [USES.to_string()]);
+}
+
+#[test]
+fn l13_a_refused_use_is_counted_and_moves_no_time() {
+    let keyward = Keyward::dev("standard");
+    let key = keyward.make(keyward.project(), json!({}));
+    assert!(keyward.is_valid(&key.secret));
+    let used = eventually("the use is known", || Some(shown(&keyward, &key.id)).filter(|(at, _)| at.is_some()));
+    keyward.revoke(&key.id).expect(200);
+    for _ in 0..20 {
+        assert!(!keyward.is_valid(&key.secret));
+    }
+    eventually("the refusals are counted", || {
+        let shown = keyward.get(&format!("/v1/keys/{}", key.id)).json();
+        (shown["key"]["refusals"] == 20).then_some(())
+    });
+    assert_eq!(shown(&keyward, &key.id), used);
+    let events = keyward.get(&format!("/v1/projects/{}/events?name=key.refused", keyward.project())).json();
+    let counts: Vec<_> = events["items"].as_array().unwrap().iter().map(|event| &event["count"]).collect();
+    assert!(counts.len() <= 2, "folded, not one row a refusal: {events}");
+}
