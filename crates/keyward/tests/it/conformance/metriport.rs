@@ -67,6 +67,8 @@ fn failures_during(keyward: &Keyward, key: &Key, rotate: impl FnOnce(&Rollout)) 
         Rollout { secret: Mutex::new(key.secret.clone()), failed: AtomicUsize::new(0), made: AtomicUsize::new(0) };
     let is_over = AtomicBool::new(false);
     std::thread::scope(|threads| {
+        // However the rotation ends, also where it panics, the services end with it.
+        let _end = OnDrop(&is_over);
         for _ in 0..4 {
             threads.spawn(|| {
                 let mut socket = keyward.open();
@@ -82,9 +84,17 @@ fn failures_during(keyward: &Keyward, key: &Key, rotate: impl FnOnce(&Rollout)) 
         rollout.wait_for_traffic();
         rotate(&rollout);
         rollout.wait_for_traffic();
-        is_over.store(true, Ordering::SeqCst);
     });
     rollout.failed.into_inner()
+}
+
+/// Sets a flag when it goes.
+struct OnDrop<'f>(&'f AtomicBool);
+
+impl Drop for OnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
 }
 
 /// What services call with.
