@@ -162,14 +162,15 @@ pub(super) async fn heads(
     }
 }
 
-/// Compares the log with the last line of the journal: the transaction before it was durable.
+/// Compares the log with the last line of the journal: the transaction before it was durable. Where the log
+/// stood before that line is the answer where its own transaction did not happen.
 pub(super) async fn journal(
     connection: &mut Connection,
     log_keys: &LogKeys,
     place: &Place,
     id: StoreId,
     head: HeadOfLog,
-) -> Result<(), OpenError> {
+) -> Result<Option<HeadOfLog>, OpenError> {
     let witness = place.journal();
     let line = match journal::last_line(&witness) {
         Ok(line) => line,
@@ -180,25 +181,27 @@ pub(super) async fn journal(
                     "there is no journal beside the store: a new one begins, and a restore knows only of what follows"
                 );
             }
-            return Ok(());
+            return Ok(None);
         }
         Err(error) => return Err(OpenError::io("read", &witness)(error)),
     };
     let Some(line) = line.filter(|line| line.changes.iter().all(|change| change.body(log_keys).is_some())) else {
-        return Ok(());
+        return Ok(None);
     };
     if let Some(found) = line.store.filter(|found| *found != id) {
         return Err(OpenError::OtherStore { path: witness, found, expected: id });
     }
     let database = place.database();
     let found = verify::find_hash(connection, line.after).await.map_err(store_error(&database))?;
-    match found == Some(line.head.0) {
-        true => Ok(()),
-        false => Err(OpenError::Regressed {
+    if found != Some(line.head.0) {
+        return Err(OpenError::Regressed {
             path: database,
             what: format!("ends at revision {}", head.revision),
             witness,
             known: line.after,
-        }),
+        });
     }
+    let Some((revision, hash)) = line.end() else { return Ok(None) };
+    let found = verify::find_hash(connection, revision).await.map_err(store_error(&database))?;
+    Ok((found != Some(hash)).then_some(HeadOfLog { revision: line.after, hash: line.head.0 }))
 }

@@ -2,8 +2,8 @@
 //! store's place, so that what was revoked since stays revoked (trust.md L11).
 //!
 //! One line a transaction, durable before its COMMIT, never shortened but for a line whose COMMIT is known
-//! to have failed. A crash in between leaves a line whose changes did not happen: made again by a restore,
-//! they take away what somebody wanted taken away, which is harmless. Each change carries its own links of
+//! to have failed. A crash in between leaves a line whose changes did not happen: the next start appends a
+//! line without changes that begins where that one did, which makes it void. Each change carries its own links of
 //! the log's chain, so a line that Keyward did not write is not believed.
 
 use std::fs::File;
@@ -53,6 +53,11 @@ impl JournalLine {
         JournalLine { store: None, after: head.revision, head: Hash(head.hash), changes: Vec::new() }
     }
 
+    /// The last entry that it holds; none where it holds none.
+    pub(super) fn end(&self) -> Option<(Revision, [u8; 32])> {
+        self.changes.last().map(|change| (change.revision, change.hash.0))
+    }
+
     pub(super) fn len(&self) -> usize {
         self.changes.len()
     }
@@ -94,6 +99,8 @@ pub(super) struct Journal {
     before_last: u64,
     /// Whether a line was cut off and could not be taken back: the next one starts on a line of its own.
     torn: bool,
+    /// A line that must stand before the next one: it makes the last one void.
+    owed: Option<JournalLine>,
 }
 
 impl Journal {
@@ -111,9 +118,27 @@ impl Journal {
             }
             let identity = FileIdentity::of(&path)?;
             let torn = last != [b'\n'];
-            Ok(Journal { file, path: path.clone(), identity, length, before_last: length, torn })
+            Ok(Journal { file, path: path.clone(), identity, length, before_last: length, torn, owed: None })
         };
         open().map_err(OpenError::io("open the journal", &path))
+    }
+
+    /// Makes the last line, which came after `head`, void: its transaction did not happen. Where that cannot
+    /// be written now it is before the next line.
+    pub(super) fn void(&mut self, head: HeadOfLog, store: StoreId) {
+        self.owed = Some(JournalLine::after(head));
+        if let Err(error) = self.settle(store) {
+            tracing::warn!(%error, "a line of the journal whose changes did not happen is not marked yet");
+        }
+    }
+
+    fn settle(&mut self, store: StoreId) -> io::Result<()> {
+        let Some(owed) = self.owed.take() else { return Ok(()) };
+        let written = self.write(&owed, store);
+        if written.is_err() {
+            self.owed = Some(owed);
+        }
+        written
     }
 
     /// Appends a line and makes it durable.
@@ -122,6 +147,11 @@ impl Journal {
     /// Where it could not be written or synced, or another file took the journal's place. Nothing of the
     /// line is left then, as far as the disk lets it be taken back.
     pub(super) fn append(&mut self, line: &JournalLine, store: StoreId) -> io::Result<()> {
+        self.settle(store)?;
+        self.write(line, store)
+    }
+
+    fn write(&mut self, line: &JournalLine, store: StoreId) -> io::Result<()> {
         if !self.identity.is_at(&self.path) {
             return Err(io::Error::other("it was deleted or replaced while in use"));
         }

@@ -3,7 +3,8 @@
 //! [`open`] opens what [`check`] has looked at; [`writer`] and [`batch`] write (group commit), [`expect`] and [`apply`] on
 //! [`records`] in memory, which [`foresee`] reads and [`rows`] writes back; [`read`], [`log`], [`usage`] and [`events`] read, [`verify`]
 //! checks the log, [`journal`] and [`heads`] are the two files beside the database, [`backup`], [`mod@restore`]
-//! and [`switch`] copy and put back. Query texts keep to what PostgreSQL also reads; the types named below
+//! and [`switch`] copy and put back ([`timeline`], [`replay`] and [`narrowing`] say what of the journal is
+//! made again). Query texts keep to what PostgreSQL also reads; the types named below
 //! are all that ties them to SQLite.
 
 mod apply;
@@ -20,6 +21,7 @@ mod heads;
 mod health;
 mod journal;
 mod log;
+mod narrowing;
 mod open;
 mod peppers;
 mod place;
@@ -30,6 +32,7 @@ mod replay;
 mod restore;
 mod rows;
 mod switch;
+mod timeline;
 mod usage;
 mod verify;
 mod writer;

@@ -71,17 +71,13 @@ pub(super) async fn open(options: SqliteOptions) -> Result<SqliteStore, OpenErro
     if !check::is_there(&place)? {
         create(&options, &place).await?;
     }
-    check::file(&database).await?;
-    let mut connection = connect::writer(&database).await.map_err(OpenError::database("open", &database))?;
-    migrate(&mut connection, &database).await?;
-    let id = identify(&mut connection, &database, &options.log_keys).await?;
-    let head = check::log(&mut connection, &options.log_keys, &database).await?;
-    let lines = check::heads(&mut connection, &options.log_keys, &place, id, head).await?;
-    check::journal(&mut connection, &options.log_keys, &place, id, head).await?;
-    let journal = Journal::open(&place)?;
+    let Checked { connection, id, head, lines, undone } = check_all(&options, &place, &database).await?;
+    let mut journal = Journal::open(&place)?;
+    if let Some(before) = undone {
+        journal.void(before, id);
+    }
     let readers =
         connect::readers(&database, options.readers).await.map_err(OpenError::database("read", &database))?;
-
     let identity = FileIdentity::of(&database).map_err(OpenError::io("look at", &database))?;
     let health = Arc::new(Health::default());
     let (moved, followed) = watch::channel(head.revision);
@@ -125,6 +121,30 @@ pub(super) async fn open(options: SqliteOptions) -> Result<SqliteStore, OpenErro
         health,
         followed,
     })
+}
+
+/// A database that may be served.
+struct Checked {
+    connection: Connection,
+    id: StoreId,
+    head: HeadOfLog,
+    /// How many signed heads lie beside it.
+    lines: usize,
+    /// Where the log stood before the journal's last line, where that line's transaction did not happen.
+    undone: Option<HeadOfLog>,
+}
+
+/// Looks at everything there is, and moves the schema on.
+async fn check_all(options: &SqliteOptions, place: &Place, database: &Path) -> Result<Checked, OpenError> {
+    let log_keys = &options.log_keys;
+    check::file(database).await?;
+    let mut connection = connect::writer(database).await.map_err(OpenError::database("open", database))?;
+    migrate(&mut connection, database).await?;
+    let id = identify(&mut connection, database, log_keys).await?;
+    let head = check::log(&mut connection, log_keys, database).await?;
+    let lines = check::heads(&mut connection, log_keys, place, id, head).await?;
+    let undone = check::journal(&mut connection, log_keys, place, id, head).await?;
+    Ok(Checked { connection, id, head, lines, undone })
 }
 
 /// Starts the two threads of a store: the writer, and whoever signs its heads.

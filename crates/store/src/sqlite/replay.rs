@@ -9,17 +9,21 @@ use keyward_core::clock::Timestamp;
 use keyward_core::key::{Key, KeyState};
 use keyward_core::tenancy::{Api, ManagementKey, Organization, Project, TenantState};
 
+use super::narrowing;
 use super::records::{DigestKind, Records, Refusal};
+use super::timeline::Belief;
 
 /// What is to be done again of a change; none where it makes no sense any more. The records in memory move on
 /// by it. `revision` only has to grow from call to call.
 pub(super) async fn consider(
     records: &mut Records<'_>,
-    change: Change,
+    (change, belief): (Change, Belief),
     at: Timestamp,
     revision: Revision,
 ) -> Result<Option<Change>, Refusal> {
     match change {
+        // What is neither wider nor narrower than what stands is only made again where it surely stood.
+        Change::Api { .. } if belief != Belief::Happened => Ok(None),
         Change::Api { api } => Ok(api_applied(records, &api).await?.then_some(Change::Api { api })),
         Change::Organization { id, what } => {
             let Some(mut found) = records.load::<Organization>(&id).await? else { return Ok(None) };
@@ -32,7 +36,7 @@ pub(super) async fn consider(
         }
         Change::Project { of, what } => {
             let Some(mut found) = records.load::<Project>(&of.id).await? else { return Ok(None) };
-            if !is_wanted_by_project(&found, &what) {
+            if !is_wanted_by_project(&found, &what, belief) {
                 return Ok(None);
             }
             found.apply(&what, at, revision);
@@ -41,14 +45,16 @@ pub(super) async fn consider(
         }
         Change::Key { of, what } => {
             let Some(mut found) = records.load::<Key>(&of.id).await? else { return Ok(None) };
-            let Some(what) = wanted_by_key(records, &found, what).await? else { return Ok(None) };
+            let Some(what) = wanted_by_key(records, &found, what, belief).await? else { return Ok(None) };
             found.apply(&what, at, revision);
             records.put(found);
             Ok(Some(Change::Key { of, what }))
         }
         Change::ManagementKey { id, what } => {
             let Some(mut found) = records.load::<ManagementKey>(&id).await? else { return Ok(None) };
-            let Some(what) = wanted_by_management_key(records, &found, what).await? else { return Ok(None) };
+            let Some(what) = wanted_by_management_key(records, &found, what, belief).await? else {
+                return Ok(None);
+            };
             found.apply(&what, at, revision);
             records.put(found);
             Ok(Some(Change::ManagementKey { id, what }))
@@ -77,15 +83,17 @@ fn is_wanted_by_organization(found: &Organization, what: &OrganizationChange) ->
     }
 }
 
-fn is_wanted_by_project(found: &Project, what: &ProjectChange) -> bool {
+fn is_wanted_by_project(found: &Project, what: &ProjectChange, belief: Belief) -> bool {
     if matches!(found.state, TenantState::Deleted { .. }) {
         return false;
     }
     match what {
         ProjectChange::Suspended => found.state.is_active(),
         ProjectChange::Deleted => true,
-        ProjectChange::PlanSet { plan } => found.plan != *plan,
-        ProjectChange::ActiveKeyLimitSet { limit } => found.active_key_limit != *limit,
+        ProjectChange::PlanSet { plan } => belief == Belief::Happened && found.plan != *plan,
+        ProjectChange::ActiveKeyLimitSet { limit } => {
+            belief == Belief::Happened && found.active_key_limit != *limit
+        }
         ProjectChange::Created { .. } | ProjectChange::Renamed { .. } | ProjectChange::Resumed => false,
     }
 }
@@ -94,6 +102,7 @@ async fn wanted_by_key(
     records: &mut Records<'_>,
     found: &Key,
     what: KeyChange,
+    belief: Belief,
 ) -> Result<Option<KeyChange>, Refusal> {
     if matches!(found.state, KeyState::Revoked { .. }) {
         return Ok(None);
@@ -106,7 +115,11 @@ async fn wanted_by_key(
             if exists && matches!(found.state, KeyState::Retiring { .. }) {
                 return Ok(None);
             }
-            if exists || records.holder(DigestKind::Key, &new.digest).await?.is_some() {
+            let abandoned = belief == Belief::Abandoned;
+            if abandoned && matches!(found.state, KeyState::Retiring { .. }) {
+                return Ok(None);
+            }
+            if abandoned || exists || records.holder(DigestKind::Key, &new.digest).await?.is_some() {
                 // It cannot be made, but the old one was to end.
                 return Ok(Some(KeyChange::Revoked { reason: Some("rotated".into()) }));
             }
@@ -116,8 +129,8 @@ async fn wanted_by_key(
         }
         KeyChange::Disabled => !matches!(found.state, KeyState::Disabled { .. }),
         KeyChange::ExpirySet { expires_at } => found.expires_at.is_none_or(|end| *expires_at < end),
-        KeyChange::Rescoped { scopes } => found.scopes != *scopes,
-        KeyChange::AddressesSet { addresses } => found.addresses != *addresses,
+        KeyChange::Rescoped { scopes } => return Ok(narrowing::scopes(found, scopes, belief)),
+        KeyChange::AddressesSet { addresses } => return Ok(narrowing::addresses(found, addresses)),
         KeyChange::Created { .. }
         | KeyChange::Renamed { .. }
         | KeyChange::MetadataSet { .. }
@@ -130,6 +143,7 @@ async fn wanted_by_management_key(
     records: &mut Records<'_>,
     found: &ManagementKey,
     what: ManagementKeyChange,
+    belief: Belief,
 ) -> Result<Option<ManagementKeyChange>, Refusal> {
     if found.revoked_at.is_some() {
         return Ok(None);
@@ -137,7 +151,8 @@ async fn wanted_by_management_key(
     match &what {
         ManagementKeyChange::Revoked => Ok(Some(what)),
         ManagementKeyChange::Rotated { new } => {
-            let taken = records.load::<ManagementKey>(&new.id).await?.is_some()
+            let taken = belief == Belief::Abandoned
+                || records.load::<ManagementKey>(&new.id).await?.is_some()
                 || records.holder(DigestKind::ManagementKey, &new.digest).await?.is_some();
             if taken {
                 return Ok(Some(ManagementKeyChange::Revoked));

@@ -15,10 +15,11 @@ use sqlx::{Connection as _, Executor};
 use super::batch::{Batch, HeadOfLog};
 use super::check::{self, store_error};
 use super::error::OpenError;
-use super::journal::{self, JournalLine};
+use super::journal;
 use super::open::{identify, migrate};
 use super::place::{Lock, Place, create_folder, private_file};
 use super::records::Refusal;
+use super::timeline::Timeline;
 use super::{Connection, connect, heads, replay, switch, verify};
 
 /// What a restore is doing.
@@ -51,7 +52,8 @@ pub enum JournalFound {
     Read {
         /// Changes in it that the backup does not have.
         since: u64,
-        /// Of these, those that no longer make sense: about what the backup does not know, or done already.
+        /// Of these, those that no longer make sense: about what the backup does not know, done already, not
+        /// known to have happened, or given up by an earlier restore.
         passed_over: u64,
         /// Lines or changes that could not be read or are not this log's.
         unreadable: u64,
@@ -111,8 +113,7 @@ pub async fn restore(
     check_chain(&mut connection, log_keys, store, backup, &mut progress).await?;
 
     let before = Before::read(&place, log_keys, store)?;
-    let (made, journal) =
-        remake(&mut connection, &place, log_keys, store, (at, before.last()), &mut progress).await?;
+    let (made, journal) = remake(&mut connection, &place, log_keys, store, (at, &before), &mut progress).await?;
     connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").await.map_err(failed)?;
     let kept = before.still_true(&mut connection).await.map_err(store_error(backup))?;
     connection.close().await.map_err(failed)?;
@@ -203,16 +204,16 @@ async fn remake(
     place: &Place,
     log_keys: &LogKeys,
     store: StoreId,
-    (at, lost_head): (Timestamp, Option<Revision>),
+    (at, before): (Timestamp, &Before),
     progress: &mut (impl FnMut(RestoreProgress) + Send),
 ) -> Result<(Remade, JournalFound), OpenError> {
     let database = place.database();
     let failed = |error| OpenError::database("restore", &database)(error);
     let mut batch = Batch::begin(connection, log_keys).await.map_err(failed)?;
     let backup = batch.head();
-    let (again, journal) = plan(&mut batch, place, store, at, progress).await?;
+    let (again, journal) = plan(&mut batch, place, store, (at, &before.heads), progress).await?;
     let replayed = again.len() as u64;
-    let restored = StoreChange::Restored { revision: backup.revision, lost_head, replayed };
+    let restored = StoreChange::Restored { revision: backup.revision, lost_head: before.last(), replayed };
     let mut changes = vec![Change::Store { what: restored }];
     changes.extend(again);
     let proposal = Proposal {
@@ -236,7 +237,7 @@ async fn plan(
     batch: &mut Batch<'_>,
     place: &Place,
     store: StoreId,
-    at: Timestamp,
+    (at, heads): (Timestamp, &[SignedHead]),
     progress: &mut (impl FnMut(RestoreProgress) + Send),
 ) -> Result<(Vec<Change>, JournalFound), OpenError> {
     let path = place.journal();
@@ -248,34 +249,29 @@ async fn plan(
         }
         Err(error) => return Err(failed(error)),
     };
-    let (mut again, mut since, mut unreadable, mut looked_at) = (Vec::new(), 0, 0, 0);
-    // Only has to be above every revision in the backup.
-    let mut revision = batch.head().revision;
+    let mut timeline = Timeline::after(batch.head());
+    let mut unreadable = 0;
     while let Some(line) = lines.next().map_err(failed)? {
-        let Some(JournalLine { store: of, changes, .. }) = line else {
+        let Some(line) = line else {
             unreadable += 1;
             continue;
         };
-        if let Some(found) = of.filter(|of| *of != store) {
+        if let Some(found) = line.store.filter(|of| *of != store) {
             return Err(OpenError::OtherStore { path, found, expected: store });
         }
-        for change in changes {
-            looked_at += 1;
-            let records = batch.records();
-            let Some(body) = change.body(records.log_keys) else {
-                unreadable += 1;
-                continue;
-            };
-            let known = verify::find_hash(records.connection, change.revision).await;
-            if known.map_err(store_error(&path))? == Some(change.hash.0) {
-                continue;
-            }
-            since += 1;
-            revision = revision.next();
-            let wanted = replay::consider(records, body.change, at, revision).await.map_err(refused(&path))?;
-            again.extend(wanted);
-        }
-        progress(RestoreProgress::ReadingJournal { done: looked_at });
+        let records = batch.records();
+        timeline.push(records.connection, records.log_keys, line).await.map_err(store_error(&path))?;
+        progress(RestoreProgress::ReadingJournal { done: timeline.looked_at });
+    }
+    let since = timeline.since;
+    unreadable += timeline.unreadable;
+    // Only has to be above every revision in the backup.
+    let mut revision = batch.head().revision;
+    let mut again = Vec::new();
+    for (change, belief) in timeline.finish(heads) {
+        revision = revision.next();
+        let wanted = replay::consider(batch.records(), (change, belief), at, revision).await;
+        again.extend(wanted.map_err(refused(&path))?);
     }
     // It was only thought through: made, it is by the proposal.
     batch.records().refuse();
