@@ -25,7 +25,8 @@ fn h01_a_duplicate_credential_header_is_refused_like_an_invalid_key() {
     assert_eq!(invalid.0, 401);
     let (a, b, garbage) = (bearer(&first), bearer(&second), "Authorization: Bearer garbage".to_owned());
     let missing = "Authorization:".to_owned();
-    for [one, two] in [[&a, &garbage], [&garbage, &a], [&a, &b], [&b, &a], [&a, &missing], [&missing, &a], [&a, &a]] {
+    for [one, two] in [[&a, &garbage], [&garbage, &a], [&a, &b], [&b, &a], [&a, &missing], [&missing, &a], [&a, &a]]
+    {
         assert_eq!(ask(&keyward, "/v1/hello", &[one, two]), invalid, "{one} {two}");
         assert_eq!(ask(&keyward, "/v1/hello", &[one, "X-Other: 1", &two.replace("Auth", "aUTH")]), invalid);
     }
@@ -67,7 +68,11 @@ fn h02_of_two_credentials_the_first_place_of_the_contract_decides_alone() {
         assert_eq!(ask(&keyward, &with_query(query), &[&header(&first)]).0, 200, "{query}");
         let seen = upstream.last();
         assert_eq!(seen.header("x-keyward-key-id"), Some(first.id.as_str()), "{query}");
-        assert!(["/v1/org/regions?a=1&b=2", "/v1/org/regions?a=1&&b=2"].contains(&seen.target.as_str()), "{}", seen.target);
+        assert!(
+            ["/v1/org/regions?a=1&b=2", "/v1/org/regions?a=1&&b=2"].contains(&seen.target.as_str()),
+            "{}",
+            seen.target
+        );
         assert!(!seen.text().contains(&first.secret) && !seen.text().contains(&second.secret), "{}", seen.text());
     }
 
@@ -151,7 +156,9 @@ fn h03_odd_header_shapes_are_never_accepted() {
     }
     assert_eq!(upstream.count(), 0);
     // Blanks around a value are no part of it (RFC 9110, 5.5); names and schemes have no case.
-    for shape in [&b"Authorization:Bearer KEY"[..], b"Authorization: \t Bearer KEY \t ", b"aUTHORIZATION: bEARER KEY"] {
+    for shape in
+        [&b"Authorization:Bearer KEY"[..], b"Authorization: \t Bearer KEY \t ", b"aUTHORIZATION: bEARER KEY"]
+    {
         assert_eq!(send_shape(&keyward, shape, &key), Some(200), "{:?}", String::from_utf8_lossy(shape));
     }
 }
@@ -161,9 +168,20 @@ fn h03_odd_shapes_of_a_header_without_a_scheme_are_never_accepted() {
     let (keyward, upstream) = with_upstream("metriport");
     let key = keyward.first_key();
     let shapes: [&[u8]; 14] = [
-        b"x-api-key: Bearer KEY", b"x-api-key: KEY KEY", b"x-api-key: KEY, KEY", b"x-api-key: KEY,", b"x-api-key: \"KEY\"",
-        b"x-api-key: KEY\0", b"x-api-key: KEY\x80", b"x-api-key: KEY\r\n ", b"x-api-key:\r\n KEY", b"x-api-key : KEY",
-        b"x_api_key: KEY", b"x-api-key: KEY;", b"Authorization: Bearer KEY", b"X-API-Key-: KEY",
+        b"x-api-key: Bearer KEY",
+        b"x-api-key: KEY KEY",
+        b"x-api-key: KEY, KEY",
+        b"x-api-key: KEY,",
+        b"x-api-key: \"KEY\"",
+        b"x-api-key: KEY\0",
+        b"x-api-key: KEY\x80",
+        b"x-api-key: KEY\r\n ",
+        b"x-api-key:\r\n KEY",
+        b"x-api-key : KEY",
+        b"x_api_key: KEY",
+        b"x-api-key: KEY;",
+        b"Authorization: Bearer KEY",
+        b"X-API-Key-: KEY",
     ];
     for shape in shapes {
         let answer = send_shape(&keyward, shape, &key);
@@ -185,7 +203,9 @@ fn h03_management_keys_are_read_as_strictly() {
     let ask = |address: &str, method: &str, target: &str, line: &[u8], body: &str| {
         let mut request = format!("{method} {target} HTTP/1.1\r\nHost: a\r\n").into_bytes();
         request.extend(filled(line, &key));
-        request.extend(format!("\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}", body.len()).bytes());
+        request.extend(
+            format!("\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}", body.len()).bytes(),
+        );
         exchange(address, request).map(|answer| answer.status)
     };
     for shape in ODD_SHAPES.iter().filter(|shape| !shape.contains(&b'\n') || shape.contains(&b'\r')) {
@@ -196,7 +216,10 @@ fn h03_management_keys_are_read_as_strictly() {
         }
     }
     assert_eq!(ask(&keyward.control_address(), "GET", "/v1/whoami", b"Authorization: Bearer KEY", ""), Some(200));
-    assert_eq!(ask(&keyward.check_address(), "POST", "/v1/verify", b"Authorization: Bearer KEY", &verify), Some(200));
+    assert_eq!(
+        ask(&keyward.check_address(), "POST", "/v1/verify", b"Authorization: Bearer KEY", &verify),
+        Some(200)
+    );
 }
 
 /// Sends a GET with this header to the gateway; the status, or none where the connection was closed.
@@ -224,10 +247,17 @@ fn filled(line: &[u8], key: &Key) -> Vec<u8> {
 fn h03_a_key_with_anything_around_it_is_another_text() {
     let keyward = Keyward::dev("standard");
     let secret = keyward.first_key().secret;
-    let altered = |text: String| keyward.send(&Request::get("/v1/hello").with("Authorization", &format!("Bearer {text}")));
+    let altered =
+        |text: String| keyward.send(&Request::get("/v1/hello").with("Authorization", &format!("Bearer {text}")));
     for text in [
-        format!("{secret}="), format!("{secret}A"), secret[..secret.len() - 1].to_owned(), secret.to_uppercase(),
-        secret.to_lowercase(), secret.replace('_', "-"), secret.replacen('_', "%5F", 1), format!("./{secret}"),
+        format!("{secret}="),
+        format!("{secret}A"),
+        secret[..secret.len() - 1].to_owned(),
+        secret.to_uppercase(),
+        secret.to_lowercase(),
+        secret.replace('_', "-"),
+        secret.replacen('_', "%5F", 1),
+        format!("./{secret}"),
     ] {
         altered(text).expect(401);
     }

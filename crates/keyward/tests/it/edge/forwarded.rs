@@ -47,9 +47,20 @@ impl Guarded {
 
 /// Headers by which a caller could claim to be somebody else.
 const CLAIMS: [&str; 14] = [
-    "X-Forwarded-For", "X-Real-IP", "X-Client-IP", "X-Cluster-Client-IP", "True-Client-IP", "CF-Connecting-IP",
-    "X-Original-Forwarded-For", "X-Originating-IP", "X-Remote-IP", "X-Remote-Addr", "Fastly-Client-IP",
-    "X-Forwarded", "Forwarded-For", "X_Forwarded_For",
+    "X-Forwarded-For",
+    "X-Real-IP",
+    "X-Client-IP",
+    "X-Cluster-Client-IP",
+    "True-Client-IP",
+    "CF-Connecting-IP",
+    "X-Original-Forwarded-For",
+    "X-Originating-IP",
+    "X-Remote-IP",
+    "X-Remote-Addr",
+    "Fastly-Client-IP",
+    "X-Forwarded",
+    "Forwarded-For",
+    "X_Forwarded_For",
 ];
 
 #[test]
@@ -110,16 +121,26 @@ fn h11_the_upstream_sees_hops_that_can_be_trusted() {
     let open = guarded.keyward.first_key();
     let guarded = Guarded { key: open, ..guarded };
     let forged: Vec<(&str, &str)> = vec![
-        ("X-Forwarded-For", "203.0.113.5"), ("X-Real-IP", "203.0.113.5"), ("Forwarded", "for=203.0.113.5"),
-        ("X-Forwarded-Host", "evil.example"), ("X-Forwarded-Proto", "https"), ("X-Forwarded-Prefix", "/admin"),
-        ("X-Forwarded-Uri", "/admin"), ("X-Forwarded-Method", "DELETE"), ("X-Original-URL", "/admin"),
-        ("X-Rewrite-URL", "/admin"), ("X-Original-URI", "/admin"),
+        ("X-Forwarded-For", "203.0.113.5"),
+        ("X-Real-IP", "203.0.113.5"),
+        ("Forwarded", "for=203.0.113.5"),
+        ("X-Forwarded-Host", "evil.example"),
+        ("X-Forwarded-Proto", "https"),
+        ("X-Forwarded-Prefix", "/admin"),
+        ("X-Forwarded-Uri", "/admin"),
+        ("X-Forwarded-Method", "DELETE"),
+        ("X-Original-URL", "/admin"),
+        ("X-Rewrite-URL", "/admin"),
+        ("X-Original-URI", "/admin"),
     ];
     guarded.ask("127.0.0.1", &forged).expect(200);
     let seen = guarded.last();
     assert_eq!(seen.all("X-Forwarded-For"), ["127.0.0.1"]);
     let text = format!("{:?}", seen.headers);
-    assert!(!["203.0.113.5", "evil.example", "/admin", "DELETE"].iter().any(|forged| text.contains(forged)), "{text}");
+    assert!(
+        !["203.0.113.5", "evil.example", "/admin", "DELETE"].iter().any(|forged| text.contains(forged)),
+        "{text}"
+    );
     assert_eq!(seen.target, "/v1/hello");
 
     guarded.ask(PROXY, &[("X-Forwarded-For", "203.0.113.5"), ("X-Forwarded-Proto", "https")]).expect(200);
@@ -142,6 +163,7 @@ fn h11_the_address_that_a_service_tells_counts_on_verify_and_its_headers_do_not(
     }
     let url = format!("{}/v1/verify", guarded.keyward.started.check_url);
     let request = guarded.keyward.http.post(url).bearer_auth(&guarded.keyward.started.management_key);
-    let reply: Reply = request.header("X-Forwarded-For", "203.0.113.5").json(&json!({"key": secret})).send().unwrap().into();
+    let reply: Reply =
+        request.header("X-Forwarded-For", "203.0.113.5").json(&json!({"key": secret})).send().unwrap().into();
     assert_eq!(reply.expect(200).json()["code"], "address_forbidden");
 }

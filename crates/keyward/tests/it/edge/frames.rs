@@ -88,7 +88,7 @@ fn status_of(block: &[u8]) -> u16 {
     const IN_TABLE: [u16; 7] = [200, 204, 206, 304, 400, 404, 500];
     // Updates of the dynamic table's size stand before the first field.
     let first = block.iter().find(|&&byte| byte & 0xe0 != 0x20).copied().unwrap_or_default();
-    (0x88..=0x8e).contains(&first).then(|| IN_TABLE[usize::from(first - 0x88)]).unwrap_or_default()
+    if (0x88..=0x8e).contains(&first) { IN_TABLE[usize::from(first - 0x88)] } else { Default::default() }
 }
 
 /// A header block.

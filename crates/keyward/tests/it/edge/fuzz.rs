@@ -29,11 +29,56 @@ impl Numbers {
 
 /// Pieces that mean something to somebody.
 const PIECES: &[&[u8]] = &[
-    b"\r\n", b"\n", b"\r", b"\0", b" ", b"\t", b":", b"\r\n\r\n", b"Content-Length: 3\r\n", b"Transfer-Encoding: chunked\r\n",
-    b"Connection: close\r\n", b"Connection: Upgrade\r\nUpgrade: websocket\r\n", b"Expect: 100-continue\r\n", b"%", b"%00", b"%2f", b"..", b"//",
-    b"?", b"#", b"&api_key=", b"Authorization: ", b"Bearer ", b"{", b"}", b"[", b"]", b"\"", b",", b"\\u0000", b"1e999", b"-", b"\xff",
-    b"\xc3\x28", b"HTTP/1.1", b"HTTP/1.0", b"HTTP/2.0", b"POST ", b"0\r\n\r\n", b"ffffffffffffffff\r\n", b"null", b"9223372036854775808",
-    b"X-Forwarded-For: ", b"Host: ", b"*", b"@", b";", b"=", b"\x7f", b"\xe2\x80\xae",
+    b"\r\n",
+    b"\n",
+    b"\r",
+    b"\0",
+    b" ",
+    b"\t",
+    b":",
+    b"\r\n\r\n",
+    b"Content-Length: 3\r\n",
+    b"Transfer-Encoding: chunked\r\n",
+    b"Connection: close\r\n",
+    b"Connection: Upgrade\r\nUpgrade: websocket\r\n",
+    b"Expect: 100-continue\r\n",
+    b"%",
+    b"%00",
+    b"%2f",
+    b"..",
+    b"//",
+    b"?",
+    b"#",
+    b"&api_key=",
+    b"Authorization: ",
+    b"Bearer ",
+    b"{",
+    b"}",
+    b"[",
+    b"]",
+    b"\"",
+    b",",
+    b"\\u0000",
+    b"1e999",
+    b"-",
+    b"\xff",
+    b"\xc3\x28",
+    b"HTTP/1.1",
+    b"HTTP/1.0",
+    b"HTTP/2.0",
+    b"POST ",
+    b"0\r\n\r\n",
+    b"ffffffffffffffff\r\n",
+    b"null",
+    b"9223372036854775808",
+    b"X-Forwarded-For: ",
+    b"Host: ",
+    b"*",
+    b"@",
+    b";",
+    b"=",
+    b"\x7f",
+    b"\xe2\x80\xae",
 ];
 
 /// A good request with a few things wrong with it.
@@ -68,12 +113,17 @@ fn good(keyward: &Keyward) -> Vec<(String, Vec<u8>)> {
         format!("POST {target} HTTP/1.1\r\n{lines}\r\nContent-Length: {}\r\n\r\n{body}", body.len()).into_bytes()
     };
     let get = |target: &str, key: &str| {
-        format!("GET {target} HTTP/1.1\r\nHost: a\r\nAccept: */*\r\nAuthorization: Bearer {key}\r\n\r\n").into_bytes()
+        format!("GET {target} HTTP/1.1\r\nHost: a\r\nAccept: */*\r\nAuthorization: Bearer {key}\r\n\r\n")
+            .into_bytes()
     };
     let project = keyward.project();
-    let verify = format!("{{\"key\": \"{key}\", \"scopes\": [\"a\"], \"method\": \"GET\", \"path\": \"/v1/x\", \"cost\": 1, \"ip\": \"1.2.3.4\"}}");
+    let verify = format!(
+        "{{\"key\": \"{key}\", \"scopes\": [\"a\"], \"method\": \"GET\", \"path\": \"/v1/x\", \"cost\": 1, \"ip\": \"1.2.3.4\"}}"
+    );
     let wish = "{\"name\": \"Zoë\", \"scopes\": [\"a:*\"], \"metadata\": {\"a\": [1, 2.5, null]}, \"expires_at\": \"2999-01-01T00:00:00.000Z\"}";
-    let chunked = format!("POST /v1/x HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {key}\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\nX-T: 1\r\n\r\n");
+    let chunked = format!(
+        "POST /v1/x HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {key}\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\nX-T: 1\r\n\r\n"
+    );
     vec![
         (keyward.gateway_address(), get("/v1/hello?a=1", &key)),
         (keyward.gateway_address(), post("/v1/hello", &key, "{\"a\": 1}")),

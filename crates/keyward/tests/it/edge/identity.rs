@@ -9,7 +9,11 @@ use serde_json::json;
 
 /// Every header of ours that tells who calls.
 const OURS: [&str; 6] = [
-    "X-Keyward-Project", "X-Keyward-Organization", "X-Keyward-Key-Id", "X-Keyward-Plan", "X-Keyward-Scopes",
+    "X-Keyward-Project",
+    "X-Keyward-Organization",
+    "X-Keyward-Key-Id",
+    "X-Keyward-Plan",
+    "X-Keyward-Scopes",
     "X-Keyward-Request-Id",
 ];
 
@@ -72,7 +76,10 @@ fn h09_connection_cannot_take_out_who_calls() {
         ] {
             let message = called.send(&[&line]);
             called.expect_ours(&message);
-            assert!(message.all("connection").iter().all(|value| !folded(value).contains("keyward")), "{message:?}");
+            assert!(
+                message.all("connection").iter().all(|value| !folded(value).contains("keyward")),
+                "{message:?}"
+            );
         }
     }
     let all = format!("Connection: {}, X-Forwarded-For, Host, Authorization", OURS.join(", "));
@@ -86,7 +93,8 @@ fn h09_connection_cannot_take_out_who_calls() {
 #[test]
 fn h09_what_connection_names_is_of_one_hop() {
     let called = Called::new();
-    let message = called.send(&["Connection: X-Private, close", "X-Private: 1", "X-Public: 2", "Keep-Alive: timeout=5"]);
+    let message =
+        called.send(&["Connection: X-Private, close", "X-Private: 1", "X-Public: 2", "Keep-Alive: timeout=5"]);
     assert_eq!(message.all("X-Private"), [""; 0]);
     assert_eq!(message.all("Keep-Alive"), [""; 0]);
     assert_eq!(message.all("X-Public"), ["2"]);
@@ -108,7 +116,9 @@ fn spellings(name: &str) -> Vec<String> {
         format!("{name}-"),
         format!("{name}_"),
     ];
-    spellings.extend(['!', '#', '$', '%', '&', '\'', '*', '+', '^', '`', '|', '~'].map(|c| lower.replace('-', &c.to_string())));
+    spellings.extend(
+        ['!', '#', '$', '%', '&', '\'', '*', '+', '^', '`', '|', '~'].map(|c| lower.replace('-', &c.to_string())),
+    );
     spellings
 }
 
@@ -121,9 +131,11 @@ fn h10_forged_headers_of_ours_never_reach_the_upstream() {
             called.expect_ours(&called.send(&[&line]));
         }
     }
-    let twice = ["X-Keyward-Project: forged", "X-Other: 1", "x-keyward-project: forged", "X_Keyward_Project: forged"];
+    let twice =
+        ["X-Keyward-Project: forged", "X-Other: 1", "x-keyward-project: forged", "X_Keyward_Project: forged"];
     called.expect_ours(&called.send(&twice));
-    let unknown = ["X-Keyward: forged", "X-Keyward-Admin: forged", "X-Keyward-Member: forged", "X_KEYWARD_ROLE: forged"];
+    let unknown =
+        ["X-Keyward: forged", "X-Keyward-Admin: forged", "X-Keyward-Member: forged", "X_KEYWARD_ROLE: forged"];
     called.expect_ours(&called.send(&unknown));
     // Names that merely begin alike are the caller's own.
     assert_eq!(called.send(&["X-Keywards: mine"]).all("X-Keywards"), ["mine"]);
@@ -143,25 +155,38 @@ fn h10_forged_headers_are_of_no_use_with_a_refused_key() {
 #[test]
 fn h10_trailers_cannot_carry_them_either() {
     let called = Called::new();
-    let lines = [called.key.as_str(), "TE: trailers", "Trailer: X-Keyward-Project, X-Fine", "Transfer-Encoding: chunked"];
+    let lines =
+        [called.key.as_str(), "TE: trailers", "Trailer: X-Keyward-Project, X-Fine", "Transfer-Encoding: chunked"];
     let body = "2\r\nhi\r\n0\r\nX-Keyward-Project: forged\r\nX_Keyward_Key_Id: forged\r\nX-Fine: 1\r\n\r\n";
     let request = format!("{}{body}", head("POST", "/v1/hello", &lines));
     exchange(&called.keyward.gateway_address(), request).unwrap().expect(200);
     let message = called.recorder.last();
     called.expect_ours(&message);
     assert_eq!(message.body, b"hi");
-    assert!(!message.trailers.iter().any(|(name, _)| folded(name).starts_with("xkeyward")), "{:?}", message.trailers);
+    assert!(
+        !message.trailers.iter().any(|(name, _)| folded(name).starts_with("xkeyward")),
+        "{:?}",
+        message.trailers
+    );
 }
 
 #[test]
 fn h10_http_2_cannot_carry_them_either() {
     let called = Called::new();
     let key = called.key.trim_start_matches("Authorization: ").as_bytes();
-    let forged = OURS.map(|name| spellings(name).into_iter().filter(|name| *name == name.to_ascii_lowercase())).into_iter().flatten();
+    let forged = OURS
+        .map(|name| spellings(name).into_iter().filter(|name| *name == name.to_ascii_lowercase()))
+        .into_iter()
+        .flatten();
     let forged: Vec<String> = forged.collect();
     for forged in forged.chunks(50) {
-        let mut fields: Vec<(&str, &[u8])> =
-            vec![(":method", b"GET"), (":scheme", b"http"), (":path", b"/v1/hello"), (":authority", b"a"), ("authorization", key)];
+        let mut fields: Vec<(&str, &[u8])> = vec![
+            (":method", b"GET"),
+            (":scheme", b"http"),
+            (":path", b"/v1/hello"),
+            (":authority", b"a"),
+            ("authorization", key),
+        ];
         fields.extend(forged.iter().map(|name| (name.as_str(), &b"forged"[..])));
         let mut connection = Connection::open(&called.keyward.gateway_address());
         connection.send(frames::HEADERS, frames::END_HEADERS | frames::END_STREAM, 1, &frames::block(&fields));

@@ -78,7 +78,12 @@ fn h16_what_is_no_single_sane_document_is_refused_with_400() {
     for url in &urls {
         for (what, body) in unparseable() {
             let reply = send(&keyward, url, body);
-            assert_eq!((reply.status, &reply.json()["code"]), (400, &json!("unparseable")), "{what}: {}", reply.text);
+            assert_eq!(
+                (reply.status, &reply.json()["code"]),
+                (400, &json!("unparseable")),
+                "{what}: {}",
+                reply.text
+            );
         }
     }
     assert_eq!(keyward.get("/v1/changes/head").expect(200).json()["revision"], revision, "nothing was written");
@@ -122,8 +127,16 @@ fn h16_a_document_of_another_shape_or_with_unknown_fields_is_refused() {
         }
     }
     for (field, wrong) in [
-        ("key", json!(1)), ("key", json!(null)), ("key", json!(["a"])), ("scopes", json!("a")), ("scopes", json!([1])),
-        ("cost", json!("1")), ("cost", json!(1.5)), ("method", json!(1)), ("ip", json!(1)), ("project", json!({})),
+        ("key", json!(1)),
+        ("key", json!(null)),
+        ("key", json!(["a"])),
+        ("scopes", json!("a")),
+        ("scopes", json!([1])),
+        ("cost", json!("1")),
+        ("cost", json!(1.5)),
+        ("method", json!(1)),
+        ("ip", json!(1)),
+        ("project", json!({})),
     ] {
         let mut body = json!({"key": keyward.first_key().secret});
         body[field] = wrong;
@@ -153,7 +166,9 @@ fn h16_a_body_of_another_type_is_415() {
     let keyward = Keyward::dev("standard");
     let body = json!({"key": keyward.first_key().secret}).to_string();
     let url = format!("{}/v1/verify", keyward.started.check_url);
-    for kind in ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data", "application/xml", "", "json"] {
+    for kind in
+        ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data", "application/xml", "", "json"]
+    {
         let request = keyward.http.post(&url).bearer_auth(&keyward.started.management_key);
         let reply: Reply = request.header("Content-Type", kind).body(body.clone()).send().unwrap().into();
         reply.expect_problem(415, "unsupported_media_type");

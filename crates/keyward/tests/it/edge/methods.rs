@@ -39,8 +39,14 @@ fn h17_trace_connect_and_odd_methods_are_refused() {
     let answer = exchange(&asked.keyward.gateway_address(), head("TRACE", "/v1/hello", &[&asked.key])).unwrap();
     answer.expect_refused(&refused);
     for (method, target) in [
-        ("TRACE", "/v1/hello"), ("CONNECT", "evil.example:443"), ("CONNECT", "/v1/hello"), ("get", "/v1/hello"),
-        ("Post", "/v1/hello"), ("TRACE", "*"), ("PRI", "*"), ("trace", "/v1/hello"),
+        ("TRACE", "/v1/hello"),
+        ("CONNECT", "evil.example:443"),
+        ("CONNECT", "/v1/hello"),
+        ("get", "/v1/hello"),
+        ("Post", "/v1/hello"),
+        ("TRACE", "*"),
+        ("PRI", "*"),
+        ("trace", "/v1/hello"),
     ] {
         let status = asked.status(method, target, &[]);
         assert!(matches!(status, None | Some(400 | 405)), "{method} {target}: {status:?}");
@@ -56,12 +62,17 @@ fn h17_trace_connect_and_odd_methods_are_refused() {
 fn h17_a_header_cannot_name_another_method_than_the_one_decided_on() {
     let asked = Asked::new();
     let overrides = [
-        "X-HTTP-Method-Override: DELETE", "X-HTTP-Method: DELETE", "X-Method-Override: DELETE", "x-http-method-override: get",
+        "X-HTTP-Method-Override: DELETE",
+        "X-HTTP-Method: DELETE",
+        "X-Method-Override: DELETE",
+        "x-http-method-override: get",
     ];
     // Where every key may call everything, it is between the caller and the API.
     assert_eq!(asked.status("GET", "/v1/hello", &[overrides[0]]), Some(200));
     let before = asked.reached().len();
-    asked.keyward.amend("[scopes]\nread = \"Read\"\n[[routes]]\nmethods = [\"GET\"]\npath = \"/v1/hello\"\nscopes = [\"read\"]");
+    asked.keyward.amend(
+        "[scopes]\nread = \"Read\"\n[[routes]]\nmethods = [\"GET\"]\npath = \"/v1/hello\"\nscopes = [\"read\"]",
+    );
     for line in overrides {
         let status = asked.status("GET", "/v1/hello", &[line]);
         assert!(matches!(status, Some(400 | 405)), "{line}: {status:?}");
@@ -73,16 +84,27 @@ fn h17_a_header_cannot_name_another_method_than_the_one_decided_on() {
 fn h17_a_target_names_no_other_host() {
     let asked = Asked::new();
     for target in [
-        "http://evil.example/v1/hello", "https://evil.example/", "http://evil.example", "http://api.example@evil.example/",
-        "evil.example:80", "ftp://evil.example/", "file:///etc/passwd", "api.example/v1/hello", "v1/hello", "?a=1",
-        "\\v1\\hello", "#",
+        "http://evil.example/v1/hello",
+        "https://evil.example/",
+        "http://evil.example",
+        "http://api.example@evil.example/",
+        "evil.example:80",
+        "ftp://evil.example/",
+        "file:///etc/passwd",
+        "api.example/v1/hello",
+        "v1/hello",
+        "?a=1",
+        "\\v1\\hello",
+        "#",
     ] {
         let status = asked.status("GET", target, &[]);
         assert!(matches!(status, None | Some(400)), "{target}: {status:?}");
     }
     assert_eq!(asked.reached(), []);
     // The absolute form of the same host is the same request (RFC 9112, 3.2.2), and the upstream gets a path.
-    for (target, path) in [("http://api.example/v1/hello?a=1", "/v1/hello?a=1"), ("//evil.example/x", "//evil.example/x")] {
+    for (target, path) in
+        [("http://api.example/v1/hello?a=1", "/v1/hello?a=1"), ("//evil.example/x", "//evil.example/x")]
+    {
         assert_eq!(asked.status("GET", target, &[]), Some(200), "{target}");
         let request = asked.recorder.last();
         assert_eq!(request.target, path);
@@ -115,8 +137,13 @@ fn h17_our_own_doors_refuse_the_same() {
     let body = json!({"key": asked.keyward.first_key().secret}).to_string();
     for address in [asked.keyward.control_address(), asked.keyward.check_address()] {
         for (method, target) in [
-            ("TRACE", "/v1/whoami"), ("TRACE", "/v1/verify"), ("CONNECT", "evil.example:443"), ("OPTIONS", "*"),
-            ("get", "/v1/whoami"), ("GET", "http://evil.example/v1/whoami"), ("GET", "v1/whoami"),
+            ("TRACE", "/v1/whoami"),
+            ("TRACE", "/v1/verify"),
+            ("CONNECT", "evil.example:443"),
+            ("OPTIONS", "*"),
+            ("get", "/v1/whoami"),
+            ("GET", "http://evil.example/v1/whoami"),
+            ("GET", "v1/whoami"),
         ] {
             let status = exchange(&address, head(method, target, &[&key])).map(|answer| answer.status);
             assert!(matches!(status, None | Some(400 | 404 | 405)), "{method} {target}: {status:?}");
@@ -128,13 +155,15 @@ fn h17_our_own_doors_refuse_the_same() {
     // A method that a header names is not the method that is served.
     let lines = ["X-HTTP-Method-Override: DELETE", &key];
     let key_path = format!("/v1/keys/{}/revoke", asked.keyward.started.key_id);
-    let answer = exchange(&asked.keyward.control_address(), head("GET", &key_path, &["X-HTTP-Method-Override: POST", &key]));
+    let answer =
+        exchange(&asked.keyward.control_address(), head("GET", &key_path, &["X-HTTP-Method-Override: POST", &key]));
     assert!(matches!(answer.map(|answer| answer.status), Some(400 | 405)));
     let project = format!("/v1/projects/{}", asked.keyward.project());
     exchange(&asked.keyward.control_address(), head("GET", &project, &lines)).unwrap();
     asked.keyward.get(&project).expect(200);
     for wrong in ["GET", "PUT", "DELETE", "OPTIONS"] {
-        let request = format!("{}{body}", head(wrong, "/v1/verify", &[&key, &format!("Content-Length: {}", body.len())]));
+        let request =
+            format!("{}{body}", head(wrong, "/v1/verify", &[&key, &format!("Content-Length: {}", body.len())]));
         let status = exchange(&asked.keyward.check_address(), request).map(|answer| answer.status);
         assert!(matches!(status, Some(404 | 405)), "{wrong}: {status:?}");
     }

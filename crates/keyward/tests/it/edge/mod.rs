@@ -15,6 +15,7 @@ mod recorder;
 mod routing;
 mod sizes;
 mod slow;
+mod smuggled;
 mod smuggling;
 mod stopping;
 mod streams;

@@ -66,7 +66,8 @@ fn refused(keyward: &Keyward, other: &Keyward, terms: &Terms) -> Vec<(String, St
     let own = keyward.first_key().secret;
     let middle = own.len() / 2;
     let flip = |c: char| if c == 'a' { "b" } else { "a" };
-    let altered = format!("{}{}{}", &own[..middle], flip(own[middle..].chars().next().unwrap()), &own[middle + 1..]);
+    let altered =
+        format!("{}{}{}", &own[..middle], flip(own[middle..].chars().next().unwrap()), &own[middle + 1..]);
     add("altered", altered);
     add("cut short", own[..own.len() - 1].to_owned());
     add("too long", format!("{own}a"));
@@ -129,7 +130,8 @@ fn h20_another_projects_path_and_one_that_does_not_exist_are_answered_alike() {
     keyward.post(&format!("/v1/projects/{suspended}/suspend"), json!({})).expect(200);
     let line = format!("X-Qanapi-Authorization: {}", keyward.first_key().secret);
     let ask = |project: &str| {
-        exchange(&keyward.gateway_address(), head("POST", &format!("/proxy/{project}"), &[&line])).expect("an answer")
+        exchange(&keyward.gateway_address(), head("POST", &format!("/proxy/{project}"), &[&line]))
+            .expect("an answer")
     };
     let expected = ask(&other);
     assert_eq!(expected.status, terms.refusal("wrong_project").status);
@@ -161,7 +163,8 @@ fn h20_reasons_are_told_to_authenticated_services_only() {
     keyward.revoke(&key.id).expect(200);
     assert_eq!(keyward.verify(json!({"key": key.secret})).expect(200).json()["code"], "revoked");
     let url = format!("{}/v1/verify", keyward.started.check_url);
-    let narrow = keyward.post("/v1/management-keys", json!({"name": "reader", "scopes": ["keys:read"]})).expect(201).json();
+    let narrow =
+        keyward.post("/v1/management-keys", json!({"name": "reader", "scopes": ["keys:read"]})).expect(201).json();
     let asked = |bearer: Option<&str>| {
         let request = keyward.http.request(Method::POST, &url).json(&json!({"key": key.secret}));
         let request = bearer.into_iter().fold(request, |request, bearer| request.bearer_auth(bearer));

@@ -175,7 +175,8 @@ fn read(bytes: &[u8]) -> Result<Outcome, String> {
         ([], []) => Ok(Outcome::Whole(message, end + 4)),
         ([length], []) => {
             let is_plain = length.bytes().all(|b| b.is_ascii_digit());
-            let length: usize = length.parse().ok().filter(|_| is_plain).ok_or(format!("Content-Length {length:?}"))?;
+            let length: usize =
+                length.parse().ok().filter(|_| is_plain).ok_or(format!("Content-Length {length:?}"))?;
             let Some(own) = body.get(..length) else { return Ok(Outcome::Partial) };
             message.body = own.to_vec();
             Ok(Outcome::Whole(message, end + 4 + length))
@@ -195,7 +196,8 @@ fn read_chunks(bytes: &[u8], message: &mut Message) -> Result<Option<usize>, Str
         let Some(end) = bytes[at..].windows(2).position(|two| two == b"\r\n") else { return Ok(None) };
         let line = String::from_utf8_lossy(&bytes[at..at + end]).into_owned();
         let is_plain = !line.is_empty() && line.bytes().all(|b| b.is_ascii_hexdigit());
-        let size = usize::from_str_radix(&line, 16).ok().filter(|_| is_plain).ok_or(format!("a chunk of {line:?}"))?;
+        let size =
+            usize::from_str_radix(&line, 16).ok().filter(|_| is_plain).ok_or(format!("a chunk of {line:?}"))?;
         at += end + 2;
         if size == 0 {
             break;

@@ -78,14 +78,23 @@ fn a_path_prefix_tells_the_api_and_is_taken_off() {
 #[test]
 fn a_host_tells_the_api_whatever_its_case_and_port() {
     let two = Two::new();
-    let ask = |host: &str| two.keyward.send(&Request::get("/v1/profile/a").host(host).with("Authorization", &two.bearer(2)));
+    let ask = |host: &str| {
+        two.keyward.send(&Request::get("/v1/profile/a").host(host).with("Authorization", &two.bearer(2)))
+    };
     for host in ["third.example", "THIRD.example", "third.example:8080", "eu.third.example", "third.example."] {
         let answer = ask(host);
         assert!(answer.status == 200 || host.ends_with('.'), "{host}: {}", answer.status);
     }
     let [_, _, reached] = two.reached();
     assert!(reached >= 4);
-    for host in ["third.example.evil", "xthird.example", "example", "a.b.third.example", "third.example@evil", "third.example, x"] {
+    for host in [
+        "third.example.evil",
+        "xthird.example",
+        "example",
+        "a.b.third.example",
+        "third.example@evil",
+        "third.example, x",
+    ] {
         let answer = ask(host);
         assert!([400, 401].contains(&answer.status), "{host}: {}", answer.status);
     }
@@ -98,7 +107,9 @@ fn t01_a_key_of_one_api_opens_no_other() {
     let second = two.keyward.terms_of("second").refusal("unknown_key");
     let third = two.keyward.terms_of("third").refusal("unknown_key");
     for foreign in [0, 2] {
-        two.keyward.send(&Request::get("/second/v2/x").with("x-api-key", &two.keys[foreign].secret)).expect_refused(&second);
+        two.keyward
+            .send(&Request::get("/second/v2/x").with("x-api-key", &two.keys[foreign].secret))
+            .expect_refused(&second);
     }
     for foreign in [0, 1] {
         let request = Request::get("/x").host("third.example").with("Authorization", &two.bearer(foreign));
@@ -115,7 +126,9 @@ fn t01_a_key_of_one_api_opens_no_other() {
 #[test]
 fn each_api_refuses_in_its_own_words() {
     let two = Two::new();
-    two.keyward.send(&Request::get("/second/v2/x")).expect_refused(&two.keyward.terms_of("second").refusal("missing_key"));
+    two.keyward
+        .send(&Request::get("/second/v2/x"))
+        .expect_refused(&two.keyward.terms_of("second").refusal("missing_key"));
     let third = two.keyward.terms_of("third").refusal("missing_key");
     two.keyward.send(&Request::get("/x").host("third.example")).expect_refused(&third);
     two.keyward.send(&Request::get("/x")).expect_refused(&two.keyward.terms().refusal("missing_key"));
@@ -156,8 +169,19 @@ fn routes_that_the_contract_refuses_are_404_in_its_words() {
     let before = recorder.requests().len();
     // h12: where routes decide, a path that servers read differently is refused.
     for target in [
-        "/v1/items/../items/1", "/v1//items/1", "/v1/items/1/..", "/v1/items/%2e%2e/1", "/v1/items%2f1", "/v1/items/1%00",
-        "/v1/items/1;x", "/v1\\items\\1", "/v1/./items/1", "/v1/items/%252e%252e", "/v1/items/1%5c", "/v1/items/%zz", "/v1/items/%ff",
+        "/v1/items/../items/1",
+        "/v1//items/1",
+        "/v1/items/1/..",
+        "/v1/items/%2e%2e/1",
+        "/v1/items%2f1",
+        "/v1/items/1%00",
+        "/v1/items/1;x",
+        "/v1\\items\\1",
+        "/v1/./items/1",
+        "/v1/items/%252e%252e",
+        "/v1/items/1%5c",
+        "/v1/items/%zz",
+        "/v1/items/%ff",
     ] {
         let answer = ask("GET", target);
         assert!(answer.status == 400 || answer.status == 404, "{target}: {}", answer.status);

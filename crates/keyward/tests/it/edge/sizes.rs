@@ -84,7 +84,8 @@ fn h04_a_head_of_8_mib_is_closed_and_never_held() {
 fn h05_a_declared_body_that_is_too_large_is_refused_before_it_is_sent() {
     let upstream = Upstream::start(Scripted::json(200, "{}"));
     let keyward = Keyward::dev_with("standard", &["--upstream", &upstream.url]);
-    let (gateway, management) = (bearer(&keyward.first_key()), format!("Authorization: Bearer {}", keyward.started.management_key));
+    let (gateway, management) =
+        (bearer(&keyward.first_key()), format!("Authorization: Bearer {}", keyward.started.management_key));
     let project = format!("/v1/projects/{}/keys", keyward.project());
     let doors = [
         ("gateway", keyward.gateway_address(), "/v1/hello", &gateway),
@@ -96,7 +97,8 @@ fn h05_a_declared_body_that_is_too_large_is_refused_before_it_is_sent() {
             let lines = [key.as_str(), "Content-Type: application/json", &format!("Content-Length: {length}")];
             let answer = exchange(&address, head("POST", target, &lines)).expect("an answer without the body");
             // The largest number of all is refused for itself.
-            let is_refused = answer.status == 413 || (length.starts_with("18") && [400, 431].contains(&answer.status));
+            let is_refused =
+                answer.status == 413 || (length.starts_with("18") && [400, 431].contains(&answer.status));
             assert!(is_refused, "{door}: {} {}", answer.status, answer.text());
         }
     }
@@ -111,7 +113,8 @@ fn h05_an_endless_chunked_body_is_cut_off_at_the_cap() {
     let upstream = Upstream::start(Scripted::json(200, "{}"));
     let keyward = Keyward::dev_with("standard", &["--upstream", &upstream.url]);
     keyward.amend("[gateway]\nbody_max_bytes = 1048576");
-    let (gateway, management) = (bearer(&keyward.first_key()), format!("Authorization: Bearer {}", keyward.started.management_key));
+    let (gateway, management) =
+        (bearer(&keyward.first_key()), format!("Authorization: Bearer {}", keyward.started.management_key));
     let project = format!("/v1/projects/{}/keys", keyward.project());
     let doors = [
         ("gateway", keyward.gateway_address(), "/v1/hello", &gateway, MIB),
@@ -170,7 +173,8 @@ fn h05_a_verify_body_has_at_most_16_kib() {
     };
     let ask = |body: String| {
         let request = keyward.http.post(format!("{}/v1/verify", keyward.started.check_url));
-        let request = request.bearer_auth(&keyward.started.management_key).header("Content-Type", "application/json");
+        let request =
+            request.bearer_auth(&keyward.started.management_key).header("Content-Type", "application/json");
         crate::harness::Reply::from(request.body(body).send().unwrap())
     };
     assert_eq!(ask(padded(16 * 1024)).expect(200).json()["valid"], true);

@@ -62,7 +62,10 @@ fn s15_requests_in_a_burst_all_get_an_answer_or_a_closed_door() {
                     // Until the door closes: a connection of its own for each request.
                     while let Ok(socket) = TcpStream::connect(&address) {
                         drop(socket);
-                        let Some(answer) = crate::harness::raw::try_exchange(&address, head("GET", "/", &[&key])) else { break };
+                        let Some(answer) = crate::harness::raw::try_exchange(&address, head("GET", "/", &[&key]))
+                        else {
+                            break;
+                        };
                         statuses.push(answer.status);
                     }
                     statuses

@@ -113,13 +113,21 @@ fn a_caller_that_goes_away_lets_go_of_the_upstream() {
 
 /// How many connections of callers the gateway has open, by the metrics.
 fn open_connections(metrics: &str) -> Option<f64> {
-    let line = metrics.lines().find(|line| line.contains("connections") && line.contains("gateway") && !line.starts_with('#'))?;
+    let line = metrics
+        .lines()
+        .find(|line| line.contains("connections") && line.contains("gateway") && !line.starts_with('#'))?;
     line.split_whitespace().last()?.parse().ok()
 }
 
 /// The handshake of RFC 6455, with a key of ours.
 fn handshake(key: &str) -> String {
-    let lines = ["Connection: keep-alive, Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", key];
+    let lines = [
+        "Connection: keep-alive, Upgrade",
+        "Upgrade: websocket",
+        "Sec-WebSocket-Version: 13",
+        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+        key,
+    ];
     head("GET", "/socket", &lines)
 }
 

@@ -13,9 +13,12 @@ fn foreign_paths(keyward: &Keyward) -> Vec<String> {
     let paths = document["paths"].as_object().unwrap().keys();
     let started = &keyward.started;
     let filled = paths.map(|path| {
-        path.replace("{api}", &started.api).replace("{organization}", &started.organization)
-            .replace("{org}", &started.organization).replace("{project}", &started.project)
-            .replace("{key}", &started.key_id).replace('{', "").replace('}', "")
+        path.replace("{api}", &started.api)
+            .replace("{organization}", &started.organization)
+            .replace("{org}", &started.organization)
+            .replace("{project}", &started.project)
+            .replace("{key}", &started.key_id)
+            .replace(['{', '}'], "")
     });
     let others = ["/metrics", "/healthz", "/readyz", "/openapi.json", "/", "/debug/pprof/", "/v1", "/v1/nodes"];
     filled.chain(others.map(str::to_owned)).filter(|path| path != "/v1/verify").collect()
@@ -36,7 +39,15 @@ fn h22_the_check_listener_serves_verify_and_nothing_else() {
         }
     }
     ask(Method::GET, "/v1/projects").expect_problem(404, "not_found");
-    for near in ["/v1/verify/", "/v1/verify/x", "/v1//verify", "/V1/verify", "/v1/%76erify", "/v1/verify;a", "/x/../v1/verify"] {
+    for near in [
+        "/v1/verify/",
+        "/v1/verify/x",
+        "/v1//verify",
+        "/V1/verify",
+        "/v1/%76erify",
+        "/v1/verify;a",
+        "/x/../v1/verify",
+    ] {
         let request = head("POST", near, &[&format!("Authorization: Bearer {}", keyward.started.management_key)]);
         let status = exchange(&keyward.check_address(), request).map(|answer| answer.status);
         assert!(matches!(status, Some(400 | 404)), "{near}: {status:?}");
@@ -85,7 +96,13 @@ fn h22_the_control_plane_decides_nothing_and_forwards_nothing() {
 #[test]
 fn h22_operations_can_have_an_address_of_their_own() {
     let keyward = Keyward::dev("standard");
-    keyward.http.get(format!("{}/healthz", keyward.started.control_url)).send().unwrap().error_for_status().unwrap();
+    keyward
+        .http
+        .get(format!("{}/healthz", keyward.started.control_url))
+        .send()
+        .unwrap()
+        .error_for_status()
+        .unwrap();
     let ready: Reply = keyward.http.get(format!("{}/readyz", keyward.started.control_url)).send().unwrap().into();
     assert_eq!(ready.expect(200).json()["status"], "ready");
 

@@ -32,8 +32,17 @@ fn g15_an_answer_comes_through_unchanged() {
     assert_eq!(answer.body, b"<a>\0\x01</a>");
     let head = answer.head.to_ascii_lowercase();
     for line in [
-        "content-type: application/xml; charset=latin1", "x-one: 1", "x-one: 2", "x-latin: café", "set-cookie: a=1; path=/",
-        "set-cookie: b=2", "etag: \"x\"", "cache-control: max-age=60", "server: theirs", "content-encoding: br", "content-length: 9",
+        "content-type: application/xml; charset=latin1",
+        "x-one: 1",
+        "x-one: 2",
+        "x-latin: café",
+        "set-cookie: a=1; path=/",
+        "set-cookie: b=2",
+        "etag: \"x\"",
+        "cache-control: max-age=60",
+        "server: theirs",
+        "content-encoding: br",
+        "content-length: 9",
     ] {
         assert!(head.lines().any(|own| own == line), "{line}: {head}");
     }
@@ -50,7 +59,10 @@ fn statuses_and_bodies_of_every_kind_come_through() {
     }));
     let keyward = in_front_of(&upstream);
     let key = bearer(&keyward.first_key());
-    for status in [200, 201, 202, 203, 206, 226, 300, 301, 302, 307, 308, 400, 401, 402, 403, 404, 405, 409, 410, 418, 422, 429, 431, 451, 500, 501, 502, 503, 504, 507, 599] {
+    for status in [
+        200, 201, 202, 203, 206, 226, 300, 301, 302, 307, 308, 400, 401, 402, 403, 404, 405, 409, 410, 418, 422,
+        429, 431, 451, 500, 501, 502, 503, 504, 507, 599,
+    ] {
         let answer = exchange(&keyward.gateway_address(), head("GET", &format!("/{status}"), &[&key])).unwrap();
         assert_eq!((answer.status, answer.text().as_str()), (status, "body"));
     }
@@ -62,22 +74,44 @@ fn a_request_goes_through_unchanged() {
     let keyward = Keyward::dev_with("standard", &["--upstream", &recorder.url]);
     let key = bearer(&keyward.first_key());
     let target = "/v1/a%2Fb//c/../%7Ed;p=1/%E2%82%AC/+?q=a+b&q=%20&empty=&flag&api_key=x&%00=%ff";
-    let lines = [key.as_str(), "X-One: 1", "X-One: 2", "Accept-Encoding: br", "Cookie: a=1; b=2", "User-Agent: mine", "Range: bytes=0-1", "Content-Length: 4"];
+    let lines = [
+        key.as_str(),
+        "X-One: 1",
+        "X-One: 2",
+        "Accept-Encoding: br",
+        "Cookie: a=1; b=2",
+        "User-Agent: mine",
+        "Range: bytes=0-1",
+        "Content-Length: 4",
+    ];
     let request = format!("{}\0\x01\r\n", head("PATCH", target, &lines));
     exchange(&keyward.gateway_address(), request).unwrap().expect(200);
     let seen = recorder.last();
     assert_eq!((seen.method.as_str(), seen.target.as_str()), ("PATCH", target));
     assert_eq!(seen.body, b"\0\x01\r\n");
     for (name, values) in [
-        ("X-One", &["1", "2"][..]), ("Accept-Encoding", &["br"]), ("Cookie", &["a=1; b=2"]), ("User-Agent", &["mine"]),
-        ("Range", &["bytes=0-1"]), ("Content-Length", &["4"]), ("Transfer-Encoding", &[]), ("Authorization", &[]),
+        ("X-One", &["1", "2"][..]),
+        ("Accept-Encoding", &["br"]),
+        ("Cookie", &["a=1; b=2"]),
+        ("User-Agent", &["mine"]),
+        ("Range", &["bytes=0-1"]),
+        ("Content-Length", &["4"]),
+        ("Transfer-Encoding", &[]),
+        ("Authorization", &[]),
     ] {
         assert_eq!(seen.all(name), values, "{name}");
     }
     // No header is made up that the caller did not send, but for those that tell of this hop.
-    let of_this_hop = |name: &str| name.starts_with("x-keyward-") || name.starts_with("x-forwarded-") || ["host", "x-request-id", "via"].contains(&name);
+    let of_this_hop = |name: &str| {
+        name.starts_with("x-keyward-")
+            || name.starts_with("x-forwarded-")
+            || ["host", "x-request-id", "via"].contains(&name)
+    };
     let sent = ["x-one", "accept-encoding", "cookie", "user-agent", "range", "content-length"];
-    let made_up = seen.headers.iter().find(|(name, _)| !of_this_hop(&name.to_ascii_lowercase()) && !sent.contains(&&*name.to_ascii_lowercase()));
+    let made_up = seen
+        .headers
+        .iter()
+        .find(|(name, _)| !of_this_hop(&name.to_ascii_lowercase()) && !sent.contains(&&*name.to_ascii_lowercase()));
     assert_eq!(made_up, None);
 }
 
@@ -109,7 +143,10 @@ fn head_204_and_304_have_no_body() {
     let mut socket = Socket::connect(&keyward.gateway_address());
     socket.send(head("HEAD", "/", &[&key]));
     let text = read_head(&mut socket);
-    assert!(text.starts_with("HTTP/1.1 200") && text.to_ascii_lowercase().contains("content-length: 1234"), "{text}");
+    assert!(
+        text.starts_with("HTTP/1.1 200") && text.to_ascii_lowercase().contains("content-length: 1234"),
+        "{text}"
+    );
     for (method, target, status) in [("GET", "/204", 204), ("GET", "/304", 304), ("GET", "/", 200)] {
         socket.send(head(method, target, &[&key]));
         assert_eq!(socket.answer().unwrap().status, status, "{target}");
@@ -169,7 +206,11 @@ fn expect_100_continue_is_answered_only_to_those_who_may_go_on() {
     assert_eq!(recorder.last().body, b"body");
 
     let mut refused = Socket::connect(&keyward.gateway_address());
-    refused.send(head("POST", "/", &["Authorization: Bearer garbage", "Expect: 100-continue", "Content-Length: 4"]));
+    refused.send(head(
+        "POST",
+        "/",
+        &["Authorization: Bearer garbage", "Expect: 100-continue", "Content-Length: 4"],
+    ));
     refused.answer().expect("a refusal instead of 100").expect(401);
     let mut large = Socket::connect(&keyward.gateway_address());
     large.send(head("POST", "/", &[&key, "Expect: 100-continue", "Content-Length: 10000000000"]));
@@ -182,17 +223,19 @@ fn http_1_0_and_connection_close_end_the_connection() {
     let upstream = Upstream::start(Scripted::json(200, "{}"));
     let keyward = in_front_of(&upstream);
     let key = bearer(&keyward.first_key());
-    for request in [
-        head("GET", "/", &[&key, "Connection: close"]),
-        head("GET", "/", &[&key]).replace("HTTP/1.1", "HTTP/1.0"),
-    ] {
+    for request in
+        [head("GET", "/", &[&key, "Connection: close"]), head("GET", "/", &[&key]).replace("HTTP/1.1", "HTTP/1.0")]
+    {
         let mut socket = Socket::connect(&keyward.gateway_address());
         socket.send(request);
         socket.answer().unwrap().expect(200);
         assert!(socket.is_ended());
     }
     let seen: Vec<Seen> = upstream.seen();
-    assert!(seen.iter().all(|seen| seen.header("connection").is_none_or(|value| value != "close")), "theirs is not ours");
+    assert!(
+        seen.iter().all(|seen| seen.header("connection").is_none_or(|value| value != "close")),
+        "theirs is not ours"
+    );
 }
 
 #[test]
@@ -207,7 +250,10 @@ fn http_2_comes_in_with_prior_knowledge() {
     assert!(response.headers().contains_key("x-request-id"));
     assert_eq!(response.text().unwrap(), "ok");
     let seen = recorder.last();
-    assert_eq!((seen.method.as_str(), seen.target.as_str(), &seen.body[..]), ("POST", "/v1/hello?a=1", &b"over two"[..]));
+    assert_eq!(
+        (seen.method.as_str(), seen.target.as_str(), &seen.body[..]),
+        ("POST", "/v1/hello?a=1", &b"over two"[..])
+    );
     assert_eq!(seen.all("x-keyward-key-id"), [keyward.started.key_id.as_str()]);
     assert_eq!(client.get(&url).bearer_auth("garbage").send().unwrap().status(), 401);
 
@@ -223,7 +269,9 @@ fn http_2_comes_in_with_prior_knowledge() {
             assert_eq!(asked.join().unwrap(), if n % 2 == 0 { 200 } else { 401 });
         }
     });
-    let verify = client.post(format!("{}/v1/verify", keyward.started.check_url)).bearer_auth(&keyward.started.management_key);
+    let verify = client
+        .post(format!("{}/v1/verify", keyward.started.check_url))
+        .bearer_auth(&keyward.started.management_key);
     let response = verify.json(&json!({"key": key})).send().unwrap();
     assert_eq!(response.version(), reqwest::Version::HTTP_2);
     assert_eq!(response.json::<serde_json::Value>().unwrap()["valid"], true);

@@ -51,8 +51,15 @@ fn an_upstream_that_is_down_is_502_in_the_contracts_words() {
 
 #[test]
 fn an_upstream_that_closes_instead_of_answering_is_502() {
-    for said in ["", "HTTP/1.1 200 OK\r\nContent-Le", "garbage\r\n\r\n", "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab",
-        "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\nContent-Length: x\r\n\r\n", "HTTP/9.9 200 OK\r\n\r\n", "HTTP/1.1 200 OK\r\nBad Name: 1\r\n\r\n"] {
+    for said in [
+        "",
+        "HTTP/1.1 200 OK\r\nContent-Le",
+        "garbage\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\nContent-Length: x\r\n\r\n",
+        "HTTP/9.9 200 OK\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nBad Name: 1\r\n\r\n",
+    ] {
         let upstream = Upstream::start(Scripted::with(move |_, socket| {
             let _ = socket.write_all(said.as_bytes());
             false
@@ -113,7 +120,8 @@ fn h19_an_answer_with_an_endless_head_is_502_and_never_held() {
 #[test]
 fn h19_an_upgrade_that_nobody_asked_for_is_502() {
     let upstream = Upstream::start(Scripted::with(|_, socket| {
-        let _ = socket.write_all(b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: evil\r\n\r\nraw");
+        let _ = socket
+            .write_all(b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: evil\r\n\r\nraw");
         false
     }));
     let keyward = Keyward::dev_with("standard", &["--upstream", &upstream.url]);

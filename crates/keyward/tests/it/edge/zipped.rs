@@ -78,7 +78,9 @@ fn h15_compressed_bodies_are_refused_where_they_would_have_to_be_read() {
         (Method::POST, format!("{}/v1/organizations", keyward.started.control_url)),
     ];
     for (method, url) in &urls {
-        for encoding in ["gzip", "x-gzip", "deflate", "br", "zstd", "compress", "gzip, gzip", "identity, gzip", "GZIP"] {
+        for encoding in
+            ["gzip", "x-gzip", "deflate", "br", "zstd", "compress", "gzip, gzip", "identity, gzip", "GZIP"]
+        {
             for body in [bomb(15 * 1024), b"{}".to_vec()] {
                 let reply = send(&keyward, method.clone(), url, &key, encoding, body);
                 reply.expect_problem(415, "unsupported_media_type");
@@ -104,7 +106,10 @@ fn h15_the_gateway_passes_compressed_bodies_on_as_they_are() {
     let url = format!("{}/v1/hello", keyward.started.gateway_url);
     send(&keyward, Method::POST, &url, &keyward.first_key().secret, "gzip", body.clone()).expect(200);
     let seen = upstream.last();
-    assert!(seen.body == body && seen.header("content-encoding") == Some("gzip"), "the body came through unchanged");
+    assert!(
+        seen.body == body && seen.header("content-encoding") == Some("gzip"),
+        "the body came through unchanged"
+    );
     let grown = resident_bytes(keyward.pid()).saturating_sub(before);
     assert!(grown < 16 * 1024 * 1024, "grew by {grown} bytes");
 }
@@ -113,12 +118,14 @@ fn h15_the_gateway_passes_compressed_bodies_on_as_they_are() {
 fn h15_where_the_decision_needs_the_body_a_compressed_one_is_refused() {
     let upstream = Upstream::start(Scripted::json(200, "{}"));
     let keyward = Keyward::dev_with("profound", &["--upstream", &upstream.url]);
-    let limited = json!({"name": "one category", "expires_at": in_seconds(3600), "scopes": ["reports", "category:one"]});
+    let limited =
+        json!({"name": "one category", "expires_at": in_seconds(3600), "scopes": ["reports", "category:one"]});
     let key = keyward.make(keyward.project(), limited);
     let url = format!("{}/v1/reports/visibility", keyward.started.gateway_url);
     let refused = keyward.terms().refusal("unsupported_body");
     let post = |encoding: &str, body: &[u8]| {
-        let request = keyward.http.post(&url).header("X-API-Key", &key.secret).header("Content-Type", "application/json");
+        let request =
+            keyward.http.post(&url).header("X-API-Key", &key.secret).header("Content-Type", "application/json");
         Reply::from(request.header("Content-Encoding", encoding).body(body.to_vec()).send().unwrap())
     };
     let before = resident_bytes(keyward.pid());

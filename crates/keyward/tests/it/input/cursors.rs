@@ -18,7 +18,8 @@ impl Listed {
             keyward.make(keyward.project(), json!({"name": format!("own {n}")}));
         }
         let (_, foreign, _) = keyward.new_organization("Foreign");
-        let foreign_keys = (0..5).map(|n| keyward.make(&foreign, json!({"name": format!("foreign {n}")})).id).collect();
+        let foreign_keys =
+            (0..5).map(|n| keyward.make(&foreign, json!({"name": format!("foreign {n}")})).id).collect();
         Listed { keyward, foreign, foreign_keys }
     }
 
@@ -64,12 +65,35 @@ fn i05_every_changed_character_makes_a_cursor_a_bad_one() {
         refuse(&cursor[..at]);
         refuse(&cursor[at + 1..]);
     }
-    for extended in [format!("{cursor}A"), format!("A{cursor}"), format!("{cursor}="), format!("{cursor} "), format!("{cursor}{cursor}"), cursor.to_uppercase(), cursor.chars().rev().collect()] {
+    for extended in [
+        format!("{cursor}A"),
+        format!("A{cursor}"),
+        format!("{cursor}="),
+        format!("{cursor} "),
+        format!("{cursor}{cursor}"),
+        cursor.to_uppercase(),
+        cursor.chars().rev().collect(),
+    ] {
         if extended != cursor {
             refuse(&extended);
         }
     }
-    for made_up in ["", "0", "1", "null", "{}", "eyJhIjoxfQ", "AAAA", "../..", "\u{0}", "é", "%00", &"A".repeat(1000), &listed.foreign_keys[0], &listed.foreign] {
+    for made_up in [
+        "",
+        "0",
+        "1",
+        "null",
+        "{}",
+        "eyJhIjoxfQ",
+        "AAAA",
+        "../..",
+        "\u{0}",
+        "é",
+        "%00",
+        &"A".repeat(1000),
+        &listed.foreign_keys[0],
+        &listed.foreign,
+    ] {
         refuse(made_up);
     }
 }
@@ -79,8 +103,16 @@ fn i05_a_cursor_is_good_for_its_own_list_only() {
     let listed = Listed::new();
     let foreign = format!("/v1/projects/{}/keys", listed.foreign);
     let events = format!("/v1/projects/{}/events", listed.keyward.project());
-    let lists = [listed.keys(), foreign, format!("{}?state=active", listed.keys()), format!("{}?state=revoked", listed.keys()),
-        format!("{}?name=own%201", listed.keys()), events, "/v1/organizations".into(), "/v1/management-keys".into()];
+    let lists = [
+        listed.keys(),
+        foreign,
+        format!("{}?state=active", listed.keys()),
+        format!("{}?state=revoked", listed.keys()),
+        format!("{}?name=own%201", listed.keys()),
+        events,
+        "/v1/organizations".into(),
+        "/v1/management-keys".into(),
+    ];
     let with_cursor = [listed.keys(), lists[1].clone(), lists[2].clone(), lists[5].clone()];
     for from in &with_cursor {
         let cursor = listed.cursor(from);
@@ -89,7 +121,12 @@ fn i05_a_cursor_is_good_for_its_own_list_only() {
             let reply = listed.page(to, &cursor);
             let filter_only = to.split('?').next() == from.split('?').next();
             // Within one project another filter may be let through: it can show nothing that is not the caller's.
-            assert!(reply.status == 400 || (filter_only && reply.status == 200), "{from} -> {to}: {} {}", reply.status, reply.text);
+            assert!(
+                reply.status == 400 || (filter_only && reply.status == 200),
+                "{from} -> {to}: {} {}",
+                reply.status,
+                reply.text
+            );
             if reply.status == 400 {
                 assert_eq!(reply.json()["code"], "bad_cursor");
             }
@@ -100,15 +137,22 @@ fn i05_a_cursor_is_good_for_its_own_list_only() {
 #[test]
 fn i05_a_cursor_gives_no_reach() {
     let listed = Listed::new();
-    let within = json!({"name": "bounded", "scopes": ["keys:*", "projects:*"], "within": {"project": listed.foreign}});
-    let bounded = listed.keyward.post("/v1/management-keys", within).expect(201).json()["secret"].as_str().unwrap().to_owned();
+    let within =
+        json!({"name": "bounded", "scopes": ["keys:*", "projects:*"], "within": {"project": listed.foreign}});
+    let bounded = listed.keyward.post("/v1/management-keys", within).expect(201).json()["secret"]
+        .as_str()
+        .unwrap()
+        .to_owned();
     let cursor = listed.cursor(&listed.keys());
     let ask = |path: &str| listed.keyward.control_as(&bounded, Method::GET, path, None);
     // The own list with another's cursor; another's list with its own good cursor.
     let own = ask(&format!("/v1/projects/{}/keys?limit=2&cursor={cursor}", listed.foreign));
     own.expect_problem(400, "bad_cursor");
     let elsewhere = ask(&format!("{}?limit=2&cursor={cursor}", listed.keys()));
-    let nowhere = ask(&format!("/v1/projects/{}/keys?limit=2&cursor={cursor}", listed.keyward.started.key_id.replace("key_", "proj_")));
+    let nowhere = ask(&format!(
+        "/v1/projects/{}/keys?limit=2&cursor={cursor}",
+        listed.keyward.started.key_id.replace("key_", "proj_")
+    ));
     assert!([400, 404].contains(&elsewhere.status) && elsewhere.status == nowhere.status, "{}", elsewhere.text);
     ask(&listed.keys()).expect_problem(404, "not_found");
     let page = ask(&format!("/v1/projects/{}/keys?limit=200", listed.foreign)).expect(200).json();
@@ -120,7 +164,12 @@ fn i05_following_cursors_shows_every_row_once_whatever_happens_meanwhile() {
     let listed = Listed::new();
     let mut seen: Vec<String> = Vec::new();
     let mut page: Value = listed.keyward.get(&format!("{}?limit=2", listed.keys())).expect(200).json();
-    let before: Vec<String> = listed.keyward.list(listed.keyward.project()).iter().map(|key| key["id"].as_str().unwrap().to_owned()).collect();
+    let before: Vec<String> = listed
+        .keyward
+        .list(listed.keyward.project())
+        .iter()
+        .map(|key| key["id"].as_str().unwrap().to_owned())
+        .collect();
     loop {
         seen.extend(page["items"].as_array().unwrap().iter().map(|key| key["id"].as_str().unwrap().to_owned()));
         let Some(cursor) = page["next_cursor"].as_str().map(str::to_owned) else { break };

@@ -6,9 +6,23 @@ use serde_json::{Value, json};
 
 /// Texts that would forge a line of a log or command a terminal.
 const HOSTILE: &[&str] = &[
-    "a\r\n2026-01-01 INFO FORGED", "a\nFORGED", "a\rFORGED", "a\u{85}FORGED", "a\u{2028}FORGED", "\u{1b}[31mFORGED\u{1b}[0m", "\u{1b}]0;FORGED\u{7}",
-    "\u{9b}31mFORGED", "\u{1b}[2J", "\u{8}\u{8}\u{8}FORGED", "a\0FORGED", "\",\"level\":\"FORGED\"", "}\n{\"level\":\"ERROR\",\"message\":\"FORGED\"}",
-    "\u{202e}DEGROF", "%0d%0aFORGED", "\\r\\nFORGED", "\\u001b[31mFORGED",
+    "a\r\n2026-01-01 INFO FORGED",
+    "a\nFORGED",
+    "a\rFORGED",
+    "a\u{85}FORGED",
+    "a\u{2028}FORGED",
+    "\u{1b}[31mFORGED\u{1b}[0m",
+    "\u{1b}]0;FORGED\u{7}",
+    "\u{9b}31mFORGED",
+    "\u{1b}[2J",
+    "\u{8}\u{8}\u{8}FORGED",
+    "a\0FORGED",
+    "\",\"level\":\"FORGED\"",
+    "}\n{\"level\":\"ERROR\",\"message\":\"FORGED\"}",
+    "\u{202e}DEGROF",
+    "%0d%0aFORGED",
+    "\\r\\nFORGED",
+    "\\u001b[31mFORGED",
 ];
 
 /// Puts hostile text wherever text can be put.
@@ -39,9 +53,16 @@ fn attack(keyward: &Keyward) {
     let key = &keyward.started.management_key;
     for address in [keyward.control_address(), keyward.check_address(), keyward.gateway_address()] {
         for text in ["\u{1b}[31mFORGED", "%1b[31mFORGED%0d%0aFORGED", "\u{9b}FORGED"] {
-            let head = format!("GET /v1/{text} HTTP/1.1\r\nHost: {text}\r\nUser-Agent: {text}\r\nX-Request-Id: {text}\r\nAuthorization: Bearer {key}{text}\r\n\r\n");
+            let head = format!(
+                "GET /v1/{text} HTTP/1.1\r\nHost: {text}\r\nUser-Agent: {text}\r\nX-Request-Id: {text}\r\nAuthorization: Bearer {key}{text}\r\n\r\n"
+            );
             exchange(&address, head);
-            exchange(&address, format!("GET /v1/keys/{text}?name={text} HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {key}\r\n\r\n"));
+            exchange(
+                &address,
+                format!(
+                    "GET /v1/keys/{text}?name={text} HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {key}\r\n\r\n"
+                ),
+            );
             exchange(&address, format!("{text} / HTTP/1.1\r\nHost: a\r\n\r\n"));
         }
     }
@@ -74,7 +95,8 @@ fn i02_each_line_of_a_text_log_is_ours() {
     let keyward = Keyward::dev_with("standard", &["--log-level", "trace"]);
     attack(&keyward);
     for line in log_of(&keyward).lines() {
-        let is_ours = line.starts_with("20") && [" TRACE ", " DEBUG ", " INFO ", " WARN ", " ERROR "].iter().any(|level| line.contains(level));
+        let is_ours = line.starts_with("20")
+            && [" TRACE ", " DEBUG ", " INFO ", " WARN ", " ERROR "].iter().any(|level| line.contains(level));
         assert!(is_ours && !line.chars().any(char::is_control), "{line:?}");
     }
 }
@@ -86,9 +108,17 @@ fn i02_what_the_cli_shows_commands_no_terminal() {
     let id = &keyward.started.key_id;
     let project = keyward.project();
     for arguments in [
-        &["project", "list", &keyward.started.organization][..], &["key", "list", project], &["key", "show", id], &["org", "list"],
-        &["management-key", "list"], &["log", "list"], &["log", "events", project], &["api", "list"], &["api", "show", "standard"],
-        &["key", "list", project, "--json"], &["log", "list", "--json"],
+        &["project", "list", &keyward.started.organization][..],
+        &["key", "list", project],
+        &["key", "show", id],
+        &["org", "list"],
+        &["management-key", "list"],
+        &["log", "list"],
+        &["log", "events", project],
+        &["api", "list"],
+        &["api", "show", "standard"],
+        &["key", "list", project, "--json"],
+        &["log", "list", "--json"],
     ] {
         let (_, stdout, stderr) = keyward.cli(arguments);
         for text in [stdout, stderr] {
@@ -100,7 +130,9 @@ fn i02_what_the_cli_shows_commands_no_terminal() {
     }
     // Hostile arguments, too, come back as text.
     for text in ["\u{1b}[31mFORGED", "a\nFORGED", "\u{9b}FORGED"] {
-        for arguments in [&["key", "show", text][..], &["key", "create", project, "--name", text], &["--dir", text, "doctor"]] {
+        for arguments in
+            [&["key", "show", text][..], &["key", "create", project, "--name", text], &["--dir", text, "doctor"]]
+        {
             let (code, stdout, stderr) = keyward.cli(arguments);
             assert_ne!(code, 0, "{arguments:?}");
             assert!(!format!("{stdout}{stderr}").contains(['\u{1b}', '\u{9b}']), "{arguments:?}: {stderr:?}");

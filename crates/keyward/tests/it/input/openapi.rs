@@ -69,7 +69,11 @@ fn i07_management_keys_answer_as_the_document_says() {
     let body = serde_json::json!({"name": "to be ended", "scopes": ["keys:read"]});
     let made = keyward.post("/v1/management-keys", body).expect(201).json();
     let id = made["management_key"]["id"].as_str().unwrap();
-    run(&keyward, &[("management_key", id)], &["--include-path-regex", "management-keys/", "--phases", "examples,coverage,fuzzing"]);
+    run(
+        &keyward,
+        &[("management_key", id)],
+        &["--include-path-regex", "management-keys/", "--phases", "examples,coverage,fuzzing"],
+    );
 }
 
 #[test]
