@@ -1,0 +1,265 @@
+"""Measures /v1/verify and the gateway over loopback with wrk, beside servers that do the same without deciding.
+
+Starts everything on 127.0.0.1 in a temporary folder, gives Keyward and nginx the same keys, measures all in turn in
+several rounds, and prints one Markdown table. Called by run.sh; what the numbers mean stands in README.md.
+"""
+
+import argparse
+import contextlib
+import http.client
+import json
+import os
+import pathlib
+import re
+import shutil
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+HERE = pathlib.Path(__file__).resolve().parent
+TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", HERE.parent / "target")) / "release"
+TICKS = os.sysconf("SC_CLK_TCK")
+
+
+def free_port():
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+def family(pid):
+    """A process and all that came of it."""
+    children = {}
+    for entry in pathlib.Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            children.setdefault(int(entry.read_text().rsplit(")", 1)[1].split()[1]), []).append(int(entry.parent.name))
+    found = [pid]
+    for one in found:
+        found += children.get(one, [])
+    return found
+
+
+def cpu_seconds(pid):
+    """User and system time that a process and its children used so far."""
+    ticks = 0
+    for one in family(pid):
+        with contextlib.suppress(OSError):
+            fields = pathlib.Path(f"/proc/{one}/stat").read_text().rsplit(")", 1)[1].split()
+            ticks += int(fields[11]) + int(fields[12])
+    return ticks / TICKS
+
+
+def memory_mib(pid):
+    """Proportional set size: what several processes share counts once."""
+    kib = 0
+    for one in family(pid):
+        with contextlib.suppress(OSError):
+            kib += int(re.search(r"^Pss:\s+(\d+)", pathlib.Path(f"/proc/{one}/smaps_rollup").read_text(), re.M)[1])
+    return kib / 1024
+
+
+def stolen():
+    """Time that the machine's host gave to others, and all time."""
+    fields = [int(field) for field in pathlib.Path("/proc/stat").read_text().split("\n")[0].split()[1:9]]
+    return fields[7], sum(fields)
+
+
+class Bench:
+    def __init__(self, folder, options):
+        self.folder, self.options, self.processes = folder, options, []
+
+    def start(self, *command, **more):
+        log = open(self.folder / f"{len(self.processes)}.log", "wb")
+        process = subprocess.Popen([str(part) for part in command], stderr=log, cwd=self.folder, **more)
+        self.processes.append(process)
+        return process
+
+    def stop(self):
+        for process in reversed(self.processes):
+            process.terminate()
+        for process in self.processes:
+            try:
+                process.wait(15)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+    def nginx(self, name, body):
+        """An nginx with two workers and these http directives."""
+        conf = self.folder / f"{name}.conf"
+        paths = "".join(f"{kind}_temp_path {self.folder}/{name}-{kind};\n" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
+        conf.write_text(
+            f"daemon off; worker_processes 2; pid {self.folder}/{name}.pid; error_log {self.folder}/{name}.log warn;\n"
+            "events { worker_connections 4096; }\n"
+            f"http {{ access_log off; keepalive_requests 1000000000; keepalive_timeout 300s;\n{paths}{body}\n}}\n"
+        )
+        return self.start("nginx", "-p", self.folder, "-c", conf, "-e", self.folder / f"{name}-start.log")
+
+    def wrk(self, seconds, url, script, environment):
+        command = ["wrk", "-t2", f"-c{self.options.connections}", f"-d{seconds}s", "--timeout", "10s", "-s", str(HERE / script), url]
+        done = subprocess.run(command, env={**os.environ, **environment}, capture_output=True, text=True)
+        if done.returncode != 0:
+            raise SystemExit(f"wrk failed: {done.stdout}{done.stderr}")
+        return done
+
+
+def wait_for(port):
+    for _ in range(2000):
+        with contextlib.suppress(OSError):
+            socket.create_connection(("127.0.0.1", port), 1).close()
+            return
+        time.sleep(0.01)
+    raise SystemExit(f"nothing listens on {port}")
+
+
+def ask(url, method, target, key, body=None):
+    """One request; status, headers and body."""
+    connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=30)
+    headers = {"Authorization": f"Bearer {key}"}
+    if body is not None:
+        headers["Content-Type"] = "application/json"
+    connection.request(method, target, body, headers)
+    answer = connection.getresponse()
+    return answer.status, dict(answer.getheaders()), answer.read()
+
+
+def mint(bench, started):
+    """So many keys, made over REST; the file that holds them."""
+    count, control = bench.options.keys, started["control_url"]
+    path = f"/v1/projects/{started['project']}"
+    limit = json.dumps({"active_key_limit": count + 1000})
+    status, _, body = ask(control, "PATCH", path, started["management_key"], limit)
+    assert status == 200, body
+    began = time.monotonic()
+    environment = {
+        "COUNT": str(count // 2), "OUT": str(bench.folder / "minted"), "BEARER": started["management_key"], "TARGET": f"{path}/keys",
+    }
+    done = bench.wrk(600, control, "mint.lua", environment)
+    keys = [key for part in (0, 1) for key in (bench.folder / f"minted.{part}").read_text().split()]
+    if len(keys) < count // 2 * 2:
+        raise SystemExit(f"only {len(keys)} keys were made: {done.stderr}")
+    took = time.monotonic() - began
+    print(f"{len(keys)} keys made over REST in {took:.0f} s ({len(keys) / took:.0f}/s)", file=sys.stderr)
+    file = bench.folder / "keys.txt"
+    file.write_text("".join(f"{key}\n" for key in keys))
+    return file, keys
+
+
+def serve_all(bench):
+    """Starts everything. Gives the targets: name, what it is compared with, pid, url, and wrk's environment."""
+    ports = {name: free_port() for name in ("upstream", "map", "proxy", "noop", "bare")}
+    bench.nginx("upstream", f"server {{ listen 127.0.0.1:{ports['upstream']}; location / {{ return 200 \"ok\\n\"; }} }}")
+    wait_for(ports["upstream"])
+    any_port = "127.0.0.1:0"
+    keyward = bench.start(
+        TARGET / "keyward", "dev", "--json", "--dir", bench.folder / "keyward", "--preset", "standard", "--log-level", "warn",
+        "--upstream", f"http://127.0.0.1:{ports['upstream']}", "--listen", any_port, "--check-listen", any_port,
+        "--gateway-listen", any_port, stdout=subprocess.PIPE,
+    )
+    line = keyward.stdout.readline()
+    if not line:
+        raise SystemExit(f"keyward did not start: {(bench.folder / '1.log').read_text()}")
+    started = json.loads(line)
+    file, keys = mint(bench, started)
+
+    entries = "".join(f'"Bearer {key}" 1;\n' for key in keys)
+    (bench.folder / "keys.map").write_text(entries)
+    nginx = bench.nginx(
+        "map",
+        "map_hash_max_size 1048576; map_hash_bucket_size 512;\n"
+        f"map $http_authorization $known {{ default 0; include {bench.folder}/keys.map; }}\n"
+        f"upstream api {{ server 127.0.0.1:{ports['upstream']}; keepalive 128; }}\n"
+        "proxy_http_version 1.1; proxy_set_header Connection \"\"; proxy_set_header Authorization \"\";\n"
+        f"server {{ listen 127.0.0.1:{ports['map']}; location / {{ if ($known = 0) {{ return 401; }} return 200 \"ok\\n\"; }} }}\n"
+        f"server {{ listen 127.0.0.1:{ports['proxy']}; location / {{ if ($known = 0) {{ return 401; }} proxy_pass http://api; }} }}",
+    )
+    question = '{"key":"@"}'
+    body = question.replace("@", keys[0])
+    status, headers, answer = ask(started["check_url"], "POST", "/v1/verify", started["management_key"], body)
+    assert status == 200 and json.loads(answer)["valid"], answer
+    (bench.folder / "answer.json").write_bytes(answer)
+    noop = bench.start(TARGET / "examples/noop_verify", f"127.0.0.1:{ports['noop']}", bench.folder / "answer.json")
+    bare = bench.start(TARGET / "examples/bare_proxy", f"127.0.0.1:{ports['bare']}", f"127.0.0.1:{ports['upstream']}")
+    for port in ports.values():
+        wait_for(port)
+    same = ask(f"http://127.0.0.1:{ports['noop']}", "POST", "/v1/verify", "x", body)
+    assert same[2] == answer and sorted(map(str.lower, same[1])) == sorted(map(str.lower, headers)), (same, headers)
+
+    verify = {"KEYS": str(file), "TARGET": "/v1/verify", "BODY": question, "BEARER": started["management_key"]}
+    call = {"KEYS": str(file), "TARGET": "/v1/hello"}
+    at = lambda name: f"http://127.0.0.1:{ports[name]}"
+    return [
+        ("axum, no look", None, noop.pid, at("noop"), verify),
+        ("**Keyward /v1/verify**", "axum, no look", keyward.pid, started["check_url"], verify),
+        ("nginx map", None, nginx.pid, at("map"), call),
+        ("nginx map + proxy_pass", None, nginx.pid, at("proxy"), call),
+        ("hyper proxy, no decision", "nginx map + proxy_pass", bare.pid, at("bare"), call),
+        ("**Keyward gateway**", "nginx map + proxy_pass", keyward.pid, started["gateway_url"], call),
+    ]
+
+
+def measure(bench, target, seconds):
+    name, _, pid, url, environment = target
+    before, (steal, total) = cpu_seconds(pid), stolen()
+    done = bench.wrk(seconds, url, "keys.lua", environment)
+    used, (steal_after, total_after) = cpu_seconds(pid) - before, stolen()
+    result = json.loads(re.search(r"^RESULT (.*)$", done.stdout, re.M)[1])
+    if result["refused"] or result["broken"]:
+        raise SystemExit(f"{name}: {result['refused']} refused, {result['broken']} broken")
+    return {
+        "rps": result["requests"] / result["micros"] * 1e6, "cpu": used / result["requests"] * 1e6, "p50": result["p50"] / 1000,
+        "p99": result["p99"] / 1000, "steal": (steal_after - steal) / max(1, total_after - total), "memory": memory_mib(pid),
+    }
+
+
+def table(targets, rounds):
+    middle = {target[0]: {field: statistics.median(r[field] for r in rounds[target[0]]) for field in rounds[target[0]][0]} for target in targets}
+    lines = ["| server | requests/s | CPU µs/request | p50 ms | p99 ms | memory MiB | CPU, as a ratio | requests/s, as a ratio |", "|---|---|---|---|---|---|---|---|"]
+    for name, base, *_ in targets:
+        own, ratio = middle[name], "– | –"
+        if base:
+            # A ratio of each round, then their median: what drifts over minutes drifts for both.
+            of = lambda field: statistics.median(a[field] / b[field] for a, b in zip(rounds[name], rounds[base]))
+            ratio = f"{of('cpu'):.2f} × {base} | {of('rps'):.2f} ×"
+        lines.append(f"| {name} | {own['rps']:,.0f} | {own['cpu']:.1f} | {own['p50']:.2f} | {own['p99']:.2f} | {own['memory']:.0f} | {ratio} |")
+    return "\n".join(lines)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--keys", type=int, default=100_000, help="how many keys there are, all of them in use (100000)")
+    parser.add_argument("--rounds", type=int, default=5, help="rounds, each target once in each (5)")
+    parser.add_argument("--seconds", type=int, default=6, help="seconds a target and round (6)")
+    parser.add_argument("--connections", type=int, default=64, help="connections of wrk (64)")
+    parser.add_argument("--hold", action="store_true", help="start everything, print where, and wait for a line on standard input")
+    options = parser.parse_args()
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="keyward-bench-"))
+    # nginx drops its rights where it is started as root; its workers must still get at their folders.
+    folder.chmod(0o755)
+    bench = Bench(folder, options)
+    try:
+        targets = serve_all(bench)
+        if options.hold:
+            for name, _, pid, url, environment in targets:
+                print(name, pid, url, environment)
+            sys.stdin.readline()
+            return
+        for target in targets:
+            measure(bench, target, 2)
+        rounds = {target[0]: [] for target in targets}
+        for number in range(options.rounds):
+            for target in targets:
+                result = measure(bench, target, options.seconds)
+                rounds[target[0]].append(result)
+                print(f"{number + 1} {target[0]:26} {result['rps']:9,.0f}/s {result['cpu']:6.1f} µs, steal {result['steal']:.0%}", file=sys.stderr)
+        print(table(targets, rounds))
+    finally:
+        bench.stop()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    main()
