@@ -114,8 +114,9 @@ fn name_words_of_parameters(operation: &mut Operation) {
 
 /// The document as it is served and kept in docs/openapi.json.
 pub(super) fn written(document: &utoipa::openapi::OpenApi) -> String {
-    // Made of strings, numbers and maps: it can always be written.
-    let mut text = document.to_pretty_json().unwrap_or_default();
+    // Made of strings, numbers and maps: it can always be written. The registry of formats has "uint32".
+    let mut text =
+        document.to_pretty_json().unwrap_or_default().replace("\"format\": \"u-int", "\"format\": \"uint");
     text.push('\n');
     text
 }
