@@ -324,8 +324,10 @@ impl<'a> Scanner<'a> {
 /// Whether the nearest 64-bit floating-point number is written with the same digits again.
 fn is_exact_decimal(text: &str) -> bool {
     let Ok(value) = text.parse::<f64>() else { return false };
-    // Longer ones cannot come back: the shortest form of any number has at most 17 digits.
-    value.is_finite() && significant(text) == significant(&format!("{value:e}"))
+    // Longer ones cannot come back: the shortest form of any number has at most 17 digits. Of two that are
+    // equally short and equally near, serde_json writes another than the standard library: either will do.
+    let written = [format!("{value:e}"), serde_json::Value::from(value).to_string()];
+    value.is_finite() && written.iter().any(|written| significant(text) == significant(written))
 }
 
 /// A decimal's digits without zeros at either end, and the power of ten of the last of them. None where
