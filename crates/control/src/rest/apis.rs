@@ -15,7 +15,7 @@ use super::body;
 use super::caller::{Asking, Id};
 use super::doors::Rest;
 use super::problem::Problem;
-use super::query::{self, NoParams, query};
+use super::query::{self, query};
 use crate::use_cases::{Applied, SeenApi};
 
 /// An API with a contract in force.
@@ -67,7 +67,6 @@ pub(super) struct ApiList {
 pub(super) async fn list_apis(
     State(control): State<Rest>,
     Asking(asked): Asking,
-    query::Asking(NoParams {}): query::Asking<NoParams>,
 ) -> Result<Json<ApiList>, Problem> {
     let items = control.apis(&asked).await?.iter().map(ApiAnswer::from).collect();
     Ok(Json(ApiList { items, next_cursor: None }))

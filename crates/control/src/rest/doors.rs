@@ -14,6 +14,7 @@ use utoipa::openapi::{Content, ObjectBuilder, OpenApi, Ref, RefOr, Required, Res
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 
 use super::caller::admit;
+use super::query::refuse_query;
 use crate::use_cases::Control;
 
 /// The state of every handler.
@@ -65,12 +66,18 @@ impl Doors {
     }
 
     fn add(mut self, demand: Demand, operation: UtoipaMethodRouter<Rest>, makes: bool) -> Self {
-        let (schemas, mut paths, methods) = operation;
+        let (schemas, mut paths, mut methods) = operation;
+        let mut has_query = false;
         for item in paths.paths.values_mut() {
             let operations = [&mut item.get, &mut item.put, &mut item.post, &mut item.patch, &mut item.delete];
             for operation in operations.into_iter().flatten() {
+                has_query |= is_asked_with_query(operation);
                 describe(operation, demand, makes);
             }
+        }
+        if !has_query {
+            let refuse = from_fn_with_state(Arc::clone(&self.control), refuse_query);
+            methods = methods.route_layer(refuse);
         }
         let admit = from_fn_with_state((Arc::clone(&self.control), demand), admit);
         self.router = self.router.routes((schemas, paths, methods.route_layer(admit)));
@@ -83,6 +90,15 @@ impl Doors {
         super::document::complete(&mut document);
         (router, document)
     }
+}
+
+/// Whether an operation has query parameters; one that has none refuses them all.
+fn is_asked_with_query(operation: &Operation) -> bool {
+    let mut parameters = operation.parameters.iter().flatten();
+    parameters.any(|parameter| match parameter {
+        RefOr::T(parameter) => parameter.parameter_in == ParameterIn::Query,
+        RefOr::Ref(_) => true,
+    })
 }
 
 /// What every operation has in common.

@@ -12,7 +12,7 @@ use keyward_core::id::{KeyId, ProjectId};
 use keyward_core::key::Key;
 use keyward_core::log::to_hex;
 use keyward_core::store::{EventFilter, EventPosition};
-use keyward_core::tenancy::ManagementKey;
+use keyward_core::tenancy::{Boundary, ManagementKey};
 use keyward_core::usage::{Event, UsageRow};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -21,7 +21,7 @@ use utoipa::ToSchema;
 use super::caller::{Asking, Id};
 use super::doors::Rest;
 use super::problem::Problem;
-use super::query::{self, List, NoParams, limit, query};
+use super::query::{self, List, limit, query};
 
 /// Who made a change.
 #[derive(Debug, Serialize, ToSchema)]
@@ -83,7 +83,8 @@ pub(super) struct EventAnswer {
     /// What was changed.
     #[schema(value_type = Object)]
     details: Value,
-    /// The change's place in the log; null for uses.
+    /// The change's place in the log; null for uses, and for a management key with a boundary: places count
+    /// what everybody does.
     revision: Option<i64>,
     /// How many uses are folded; null for changes.
     count: Option<u64>,
@@ -176,7 +177,12 @@ pub(super) async fn list_events(
     let before = list.open(query.cursor.as_deref())?.and_then(|bytes| position(&bytes));
     let filter = EventFilter { key: query.key, name: query.name };
     let found = control.events(&asked, project, &filter, before, limit(query.limit)).await?;
-    let items = found.items.into_iter().map(EventAnswer::from).collect();
+    let tells_places = asked.caller.boundary() == Boundary::Everything;
+    let items = found.items.into_iter().map(|event| {
+        let event = EventAnswer::from(event);
+        EventAnswer { revision: event.revision.filter(|_| tells_places), ..event }
+    });
+    let items = items.collect();
     Ok(Json(EventList { items, next_cursor: found.next.map(|next| list.seal(&written(next))) }))
 }
 
@@ -311,7 +317,6 @@ pub(super) async fn read_head(
 pub(super) async fn verify_log(
     State(control): State<Rest>,
     Asking(asked): Asking,
-    query::Asking(NoParams {}): query::Asking<NoParams>,
 ) -> Result<Json<keyward_core::store::LogVerdict>, Problem> {
     Ok(Json(control.verify_log(&asked).await?))
 }

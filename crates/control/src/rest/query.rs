@@ -1,6 +1,8 @@
 //! Query parameters: each known one at most once, unknown ones refused; and the paging that lists share.
 
-use axum::extract::{FromRequestParts, Query};
+use axum::extract::{FromRequestParts, Query, Request, State};
+use axum::middleware::Next;
+use axum::response::Response;
 use http::request::Parts;
 use keyward_core::change::Revision;
 use keyward_core::clock::Timestamp;
@@ -95,6 +97,17 @@ impl<T: Asks> FromRequestParts<Rest> for Asking<T> {
         faults.finish()?;
         Ok(Asking(asks))
     }
+}
+
+/// Refuses every parameter, for operations that have none.
+pub(super) async fn refuse_query(
+    State(control): State<Rest>,
+    request: Request,
+    next: Next,
+) -> Result<Response, Problem> {
+    let (mut parts, body) = request.into_parts();
+    let Asking(NoParams {}) = Asking::from_request_parts(&mut parts, &control).await?;
+    Ok(next.run(Request::from_parts(parts, body)).await)
 }
 
 /// A value that a parameter can have.

@@ -23,9 +23,10 @@ pub(crate) fn canonical(path: &str, strictness: Strictness) -> Option<Cow<'_, st
     }
     let decoded = decode(path)?;
     // An encoded percent sign followed by two digits is decoded once more by careless servers.
-    let is_plain = !path.bytes().any(|b| matches!(b, b'\\' | b';') || !b.is_ascii_graphic())
+    let is_escaped_twice = matches!(decoded, Cow::Owned(_)) && has_escape(&decoded);
+    let is_plain = path.bytes().all(|b| b.is_ascii_graphic() && !matches!(b, b'\\' | b';'))
         && !hides_structure(path)
-        && !(matches!(decoded, Cow::Owned(_)) && has_escape(&decoded))
+        && !is_escaped_twice
         && !decoded.bytes().any(|b| b < 0x20 || b == 0x7f);
     let is_canonical = is_plain && decoded[1..].split('/').all(|segment| !matches!(segment, "." | ".."));
     (is_canonical && !decoded.contains("//")).then_some(decoded)

@@ -143,10 +143,11 @@ impl Framing {
                 }));
             }
             // Only these two say where a message ends; their first letters tell them from nearly all others.
-            if at > 0 && matches!(line[0], b'c' | b'C' | b't' | b'T') {
-                if let Err(ambiguous) = head.take_line(line) {
-                    return Some(Err(ambiguous));
-                }
+            if at > 0
+                && matches!(line[0], b'c' | b'C' | b't' | b'T')
+                && let Err(ambiguous) = head.take_line(line)
+            {
+                return Some(Err(ambiguous));
             }
             at = end + 2;
         }

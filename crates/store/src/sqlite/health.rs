@@ -14,6 +14,13 @@ pub(super) struct Health {
 }
 
 impl Health {
+    /// Of a store that was just opened.
+    pub(super) fn new() -> Self {
+        metrics::gauge!("keyward_store_failed").set(0.0);
+        metrics::gauge!("keyward_store_full").set(0.0);
+        Health::default()
+    }
+
     /// Ends writing for this process.
     pub(super) fn fail(&self, reason: &str) {
         let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);

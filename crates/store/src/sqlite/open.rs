@@ -79,7 +79,7 @@ pub(super) async fn open(options: SqliteOptions) -> Result<SqliteStore, OpenErro
     let readers =
         connect::readers(&database, options.readers).await.map_err(OpenError::database("read", &database))?;
     let identity = FileIdentity::of(&database).map_err(OpenError::io("look at", &database))?;
-    let health = Arc::new(Health::default());
+    let health = Arc::new(Health::new());
     let (moved, followed) = watch::channel(head.revision);
     let (to_sign, heads_to_sign) = std::sync::mpsc::channel();
     let signer = heads::Signer {

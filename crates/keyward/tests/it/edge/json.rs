@@ -104,8 +104,13 @@ fn h16_100_000_brackets_and_a_million_keys_crash_nothing() {
     for body in &bodies {
         let reply = send(&keyward, &format!("{}/v1/verify", keyward.started.check_url), body.clone().into_bytes());
         assert_eq!(reply.status, 413, "{}", reply.text);
-        let reply = send(&keyward, &project, body.clone().into_bytes());
-        assert!([400, 413].contains(&reply.status), "{} {}", reply.status, reply.text);
+        let request = keyward.http.post(&project).bearer_auth(&keyward.started.management_key);
+        match request.header("Content-Type", "application/json").body(body.clone()).send() {
+            Ok(reply) => assert!([400, 413].contains(&reply.status().as_u16()), "{}", reply.status()),
+            // The answer comes before megabytes have been sent, and the connection ends with it: a client that
+            // is still sending may see only that.
+            Err(error) => assert!(error.is_request() && body.len() > 1_000_000, "{error:?}"),
+        }
     }
     assert!(keyward.is_valid(&keyward.first_key().secret));
 }

@@ -263,10 +263,9 @@ impl Keyward {
     pub fn new_project(&self, name: &str) -> (String, Option<Key>) {
         let path = format!("/v1/organizations/{}/projects", self.started.organization);
         let made = self.post(&path, json!({"name": name, "api": self.started.api})).expect(201).json();
-        let key = made["secret"].as_str().map(|secret| Key {
-            id: made["key"]["id"].as_str().unwrap().to_owned(),
-            secret: secret.to_owned(),
-        });
+        let key = made["secret"]
+            .as_str()
+            .map(|secret| Key { id: made["key"]["id"].as_str().unwrap().to_owned(), secret: secret.to_owned() });
         (made["project"]["id"].as_str().unwrap().to_owned(), key)
     }
 
@@ -276,10 +275,9 @@ impl Keyward {
         let organization = made["organization"]["id"].as_str().unwrap().to_owned();
         let path = format!("/v1/organizations/{organization}/projects");
         let made = self.post(&path, json!({"name": name, "api": self.started.api})).expect(201).json();
-        let key = made["secret"].as_str().map(|secret| Key {
-            id: made["key"]["id"].as_str().unwrap().to_owned(),
-            secret: secret.to_owned(),
-        });
+        let key = made["secret"]
+            .as_str()
+            .map(|secret| Key { id: made["key"]["id"].as_str().unwrap().to_owned(), secret: secret.to_owned() });
         (organization, made["project"]["id"].as_str().unwrap().to_owned(), key)
     }
 

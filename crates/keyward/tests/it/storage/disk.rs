@@ -78,7 +78,7 @@ fn write_until_refused(keyward: &Keyward, told: &Mutex<Told>, numbers: &AtomicUs
             _ => panic!("{status}: {made}"),
         }
         let key = Key { id: text(&made, "/key/id"), secret: text(&made, "/secret") };
-        if number % 2 == 0 {
+        if number.is_multiple_of(2) {
             told.lock().unwrap().live.push(key);
             continue;
         }

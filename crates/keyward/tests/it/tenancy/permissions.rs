@@ -1,0 +1,109 @@
+//! T04: what an operation takes stands in the OpenAPI document, and without it nothing is done.
+
+use std::collections::HashSet;
+
+use keyward_core::permission::Permission;
+use serde_json::{Value, json};
+
+use super::world::{Face, World, nothing};
+use crate::harness::{Ids, Keyward, Operation, Reply};
+
+fn asked_without(keyward: &Keyward, operation: &Operation, ids: &Ids, credential: Option<&str>) -> Reply {
+    let url = format!("{}{}", keyward.started.control_url, operation.at(ids));
+    let request = keyward.http.request(operation.method.clone(), url);
+    let request = match credential {
+        Some(credential) => request.header("authorization", credential),
+        None => request,
+    };
+    match operation.body(ids) {
+        Some(body) => request.json(&body),
+        None => request,
+    }
+    .send()
+    .unwrap()
+    .into()
+}
+
+/// A management key for everything with these scopes.
+fn with_scopes(keyward: &Keyward, scopes: &[&str]) -> String {
+    keyward.management_key("some", scopes, None).1
+}
+
+#[test]
+fn t04_every_operation_names_its_permission_and_is_refused_without_it() {
+    let world = World::with(1, 1);
+    let (keyward, tenant) = (&world.keyward, &world.tenants[0]);
+    let own = &tenant.ids;
+    let absent = Ids { api: "no-such-api".into(), ..nothing(own) };
+    let operations = keyward.operations();
+    let mut met = HashSet::new();
+    for permission in Permission::ALL.iter().map(|permission| permission.scope()) {
+        let others: Vec<_> =
+            Permission::ALL.iter().map(|one| one.scope()).filter(|one| *one != permission).collect();
+        let (without, only) = (with_scopes(keyward, &others), with_scopes(keyward, &[permission]));
+        for operation in operations.iter().filter(|operation| operation.scope == permission) {
+            let before = keyward.revision();
+            let refused = operation.ask(keyward, &without, own).expect_problem(403, "forbidden");
+            assert!(refused.json()["detail"].as_str().unwrap().contains(permission), "{}", refused.text);
+            // It is refused before anything of it is looked at.
+            let unread = operation.ask_with(keyward, &without, &operation.at(&absent), Some(json!([{"odd": 1}])));
+            assert_eq!(Face::of(&unread), Face::of(&refused), "{}", operation.name());
+            assert_eq!(keyward.revision(), before, "{}", operation.name());
+            let with = operation.ask(keyward, &only, &absent);
+            assert!(!matches!(with.status, 401 | 403 | 500..), "{}: {}", operation.name(), with.text);
+            met.insert(operation.name());
+        }
+    }
+    let others: Vec<_> = operations.iter().filter(|operation| !met.contains(&operation.name())).collect();
+    assert!(matches!(&others[..], [only] if only.path == "/v1/whoami" && only.scope == "any"), "{others:?}");
+    others[0].ask(keyward, &with_scopes(keyward, &["verify"]), own).expect(200);
+    assert!(keyward.is_valid(&tenant.key.secret));
+}
+
+#[test]
+fn t04_without_a_live_management_key_every_operation_says_the_same() {
+    let world = World::with(1, 1);
+    let (keyward, tenant) = (&world.keyward, &world.tenants[0]);
+    let (revoked, secret) = keyward.management_key("revoked", &["*"], None);
+    keyward.post(&format!("/v1/management-keys/{revoked}/revoke"), json!({})).expect(200);
+    let own = &keyward.started.management_key;
+    let wrong = [
+        None,
+        Some(format!("Bearer {secret}")),
+        Some(format!("Bearer {}", tenant.key.secret)),
+        Some(format!("Bearer {}x", own)),
+        Some(format!("Basic {own}")),
+        Some(own.clone()),
+    ];
+    let before = keyward.revision();
+    for operation in keyward.operations() {
+        let faces = wrong.iter().map(|credential| {
+            let reply = asked_without(keyward, &operation, &tenant.ids, credential.as_deref());
+            Face::of(&reply.expect_problem(401, "unauthenticated"))
+        });
+        let faces: Vec<_> = faces.collect();
+        assert!(faces.iter().all(|face| *face == faces[0]), "{}: {faces:?}", operation.name());
+    }
+    assert_eq!(keyward.revision(), before);
+}
+
+#[test]
+fn t04_a_question_about_a_key_takes_the_permission_for_it() {
+    let keyward = Keyward::dev("standard");
+    let verify = |credential: Option<&str>| -> Reply {
+        let request = keyward.http.post(format!("{}/v1/verify", keyward.started.check_url));
+        let request = request.json(&json!({"key": keyward.first_key().secret}));
+        credential
+            .map_or_else(|| request.try_clone().unwrap(), |own| request.try_clone().unwrap().bearer_auth(own))
+            .send()
+            .unwrap()
+            .into()
+    };
+    let others: Vec<_> =
+        Permission::ALL.iter().filter(|one| **one != Permission::Verify).map(|one| one.scope()).collect();
+    verify(Some(&with_scopes(&keyward, &others))).expect_problem(403, "forbidden");
+    verify(None).expect_problem(401, "unauthenticated");
+    verify(Some(&keyward.first_key().secret)).expect_problem(401, "unauthenticated");
+    let granted: Value = verify(Some(&with_scopes(&keyward, &["verify"]))).expect(200).json();
+    assert_eq!(granted["valid"], true);
+}
