@@ -166,7 +166,7 @@ fn settled_only_an_active_key_is_rotated() {
     let revoked = keyward.first_key();
     keyward.revoke(&revoked.id).expect(200);
     keyward.rotate(&revoked.id, json!({})).expect_problem(409, "key_not_active");
-    let expired = keyward.make(keyward.project(), json!({"expires_at": in_seconds(1)}));
+    let expired = keyward.make(keyward.project(), json!({"expires_at": in_seconds(3)}));
     eventually("it expires", || (keyward.key(&expired.id)["state"] == "expired").then_some(()));
     keyward.rotate(&expired.id, json!({})).expect_problem(409, "key_not_active");
     assert!(!keyward.is_valid(&expired.secret));

@@ -57,9 +57,9 @@ pub(super) fn an_expired_key_gets_the_contracts_answer(subject: &Subject) {
         return;
     }
     let project = subject.project();
-    let key = subject.keyward.make(&project, subject.wish_with("expires_at", in_seconds(2)));
+    let key = subject.keyward.make(&project, subject.wish_with("expires_at", in_seconds(4)));
     let mut in_use = subject.keyward.use_key(subject.request(&project, &key.secret));
-    in_use.expect_refused_within_ten_seconds(&subject.terms.refusal("expired"));
+    in_use.expect_refused_in_the_end(&subject.terms.refusal("expired"));
     assert_eq!(code(subject, &key.secret), "expired");
     assert_eq!(subject.keyward.key(&key.id)["state"], "expired");
 }
