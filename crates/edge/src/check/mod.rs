@@ -11,7 +11,7 @@ use std::sync::OnceLock;
 use bytes::{Bytes, BytesMut};
 use http::header::{ALLOW, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue, WWW_AUTHENTICATE};
 use http::request::Parts;
-use http::{Method, Request, StatusCode, Version};
+use http::{Method, StatusCode, Version};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use keyward_core::denial::{Denial, Refusal};
@@ -65,8 +65,8 @@ pub(crate) enum Refused {
 
 impl Check {
     /// Answers one request.
-    pub async fn answer(&self, turn: &Turn, request: Request<Incoming>, request_id: &HeaderValue) -> Reply {
-        match self.verify(turn, request).await {
+    pub async fn answer(&self, turn: &Turn, parts: &Parts, body: Incoming, request_id: &HeaderValue) -> Reply {
+        match self.verify(turn, parts, body).await {
             Ok(body) => {
                 let mut reply = whole(StatusCode::OK, JSON, body);
                 reply.headers_mut().insert(X_REQUEST_ID, request_id.clone());
@@ -76,10 +76,9 @@ impl Check {
         }
     }
 
-    async fn verify(&self, turn: &Turn, request: Request<Incoming>) -> Result<Bytes, Refused> {
-        let (parts, body) = request.into_parts();
-        headers::check(&parts, turn.caller.worker.caps.head()).map_err(Refused::Head)?;
-        check_request(&parts)?;
+    async fn verify(&self, turn: &Turn, parts: &Parts, body: Incoming) -> Result<Bytes, Refused> {
+        headers::check(parts, turn.caller.worker.caps.head()).map_err(Refused::Head)?;
+        check_request(parts)?;
         let engine = &turn.caller.worker.engine;
         let asking = self.authenticate(engine, &parts.headers).await?;
         turn.lifeline.expect(Party::Caller, turn.caller.worker.caps.body_grace);

@@ -22,7 +22,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::header::CONNECTION;
 use http::request::Parts;
-use http::{HeaderValue, Request, StatusCode, Version};
+use http::{HeaderValue, StatusCode, Version};
 use hyper::body::Incoming;
 use keyward_core::decision::{RequestFacts, ResourceNamed};
 use keyward_core::denial::Refusal;
@@ -61,19 +61,18 @@ impl Gateway {
     pub async fn answer(
         &self,
         turn: &Turn,
-        request: Request<Incoming>,
+        (parts, body): (&mut Parts, Incoming),
         request_id: &HeaderValue,
         listener: Option<&ApiName>,
     ) -> Reply {
-        let (mut parts, body) = request.into_parts();
         let is_http1 = parts.version < Version::HTTP_2;
         let table = self.tables.current(&turn.caller.worker.engine);
-        let Some(routed) = table.route(listener, headers::host(&parts), parts.uri.path()) else {
+        let Some(routed) = table.route(listener, headers::host(parts), parts.uri.path()) else {
             return no_such_api(request_id);
         };
         let served = routed.served;
         let visit = Visit { gateway: self, served: &served, turn, request_id, prefix_length: routed.prefix_length };
-        match visit.pass(&mut parts, body).await {
+        match visit.pass(parts, body).await {
             Ok(reply) => reply,
             Err(refusal) => {
                 served.count_refused(refusal);

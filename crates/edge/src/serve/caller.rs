@@ -58,7 +58,9 @@ impl Caller {
         let peer = peer.to_canonical();
         let peer_header = HeaderValue::try_from(peer.to_string()).unwrap_or(HeaderValue::from_static("unknown"));
         let lifeline = Arc::clone(watched.lifeline());
-        lifeline.expect(Party::Caller, worker.caps.header_timeout);
+        // HTTP/2 has shown itself by its preface; its first request may come later.
+        let patience = if is_http1 { worker.caps.header_timeout } else { worker.caps.idle_timeout };
+        lifeline.expect(Party::Caller, patience);
         Caller {
             worker,
             door,

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
+use http::request::Parts;
 use http::{HeaderValue, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
@@ -126,9 +127,10 @@ where
 /// Answers one request, whatever happens.
 async fn answer(turn: Turn, request: Request<Incoming>) -> hyper::Result<Response<ReplyBody>> {
     let request_id = turn.caller.worker.request_ids.next();
+    let (mut parts, body) = request.into_parts();
     let reply = {
         // Pinned here and caught by hand: combinators would hold the handler's future twice.
-        let mut handling = pin!(handle(&turn, request, &request_id));
+        let mut handling = pin!(handle(&turn, &mut parts, body, &request_id));
         poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| handling.as_mut().poll(cx))) {
             Ok(polled) => polled.map(Ok),
             Err(panic) => Poll::Ready(Err(panic)),
@@ -142,11 +144,11 @@ async fn answer(turn: Turn, request: Request<Incoming>) -> hyper::Result<Respons
     Ok(reply.map(|content| ReplyBody::new(content, Some(turn))))
 }
 
-async fn handle(turn: &Turn, request: Request<Incoming>, request_id: &HeaderValue) -> Reply {
+async fn handle(turn: &Turn, parts: &mut Parts, body: Incoming, request_id: &HeaderValue) -> Reply {
     let worker = &turn.caller.worker;
     match &turn.caller.door.kind {
-        DoorKind::Check => worker.check.answer(turn, request, request_id).await,
-        DoorKind::Gateway(api) => worker.gateway.answer(turn, request, request_id, api.as_ref()).await,
+        DoorKind::Check => worker.check.answer(turn, parts, body, request_id).await,
+        DoorKind::Gateway(api) => worker.gateway.answer(turn, (parts, body), request_id, api.as_ref()).await,
     }
 }
 
