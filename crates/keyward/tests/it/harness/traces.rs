@@ -31,7 +31,17 @@ impl Traces {
 
     /// The first trace in some bytes.
     pub fn find(&self, bytes: &[u8]) -> Option<String> {
-        (0..bytes.len().saturating_sub(START - 1)).find_map(|at| {
+        // Nearly everywhere the first two bytes tell that nothing begins here: that keeps looking through the
+        // memory of a process to seconds.
+        let mut begins = vec![false; 1 << 16];
+        for start in self.0.keys() {
+            begins[usize::from(u16::from_le_bytes([start[0], start[1]]))] = true;
+        }
+        let candidates = bytes
+            .windows(2)
+            .enumerate()
+            .filter(|(_, two)| begins[usize::from(u16::from_le_bytes([two[0], two[1]]))]);
+        candidates.map(|(at, _)| at).filter(|at| at + START <= bytes.len()).find_map(|at| {
             let start: &[u8; START] = bytes[at..at + START].try_into().unwrap();
             let shapes = self.0.get(start)?;
             shapes.iter().find(|(shape, _)| bytes[at..].starts_with(shape)).map(|(_, what)| what.clone())

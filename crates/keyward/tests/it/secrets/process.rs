@@ -82,7 +82,7 @@ fn k10_secrets_that_were_shown_are_gone_from_memory() {
         return;
     }
     keyward.patch(&format!("/v1/projects/{}", keyward.project()), json!({"active_key_limit": 1_000})).expect(200);
-    let secrets: Vec<String> = (0..500).map(|_| keyward.make(keyward.project(), json!({})).secret).collect();
+    let secrets: Vec<String> = (0..200).map(|_| keyward.make(keyward.project(), json!({})).secret).collect();
     let traces = Traces::of(&secrets);
     eventually("no secret is left in memory", || {
         // What is in flight is in buffers that the next request on the connection uses again.
