@@ -1,5 +1,6 @@
 //! What a flood of made-up keys costs (S12): neither memory, nor reads of the store beyond a budget, nor the
 //! answers that real keys get meanwhile. In a process of its own, because it measures the process.
+#![allow(clippy::print_stdout, reason = "what was measured is printed for whoever reads the run")]
 
 mod support;
 

@@ -3,6 +3,7 @@
 //! In process and on one thread, where differences show that drown a thousandfold in the noise of a socket.
 //! Classes are interleaved at random, so that whatever else the machine does meets all of them alike; the
 //! slowest tenth is cropped, as dudect does, because it holds interrupts and not Keyward.
+#![allow(clippy::print_stdout, reason = "what was measured is printed for whoever reads the run")]
 
 mod support;
 
