@@ -37,3 +37,24 @@ pub fn run(root: &Path) -> Result<()> {
     println!("dependencies: nothing to say");
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn s19_this_repository_is_locked_and_keeps_its_own_policy() {
+        let root = crate::root();
+        let tracked = output(crate::command::command("git").current_dir(&root).args([
+            "ls-files",
+            "--",
+            "Cargo.lock",
+            "deny.toml",
+        ]));
+        assert_eq!(tracked.unwrap().lines().collect::<Vec<_>>(), ["Cargo.lock", "deny.toml"], "both are committed");
+        // Refuses a lock file that does not fit, a licence, source, duplicate or banned crate, and what is unused.
+        run(&root).unwrap();
+        let steps = std::fs::read_to_string(root.join("xtask/src/ci.rs")).unwrap();
+        assert!(steps.contains("deps::run(root)"), "every run of the checks holds it");
+    }
+}

@@ -6,4 +6,5 @@ mod environment;
 mod peppers;
 mod process;
 mod shown_once;
+mod timing;
 mod url;
