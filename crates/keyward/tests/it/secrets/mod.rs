@@ -6,5 +6,4 @@ mod environment;
 mod peppers;
 mod process;
 mod shown_once;
-mod timing;
 mod url;
