@@ -40,6 +40,9 @@ use crate::serve::caller::Turn;
 use crate::serve::lifeline::Party;
 use crate::upstream::{Pace, RequestBody};
 
+/// The longest body, in bytes, that is read and thrown away after a refusal to keep the connection.
+const LEFT_UNREAD_MAX: u64 = 8 * 1024;
+
 /// A worker's gateway.
 #[derive(Debug)]
 pub(crate) struct Gateway {
@@ -66,6 +69,7 @@ impl Gateway {
         listener: Option<&ApiName>,
     ) -> Reply {
         let is_http1 = parts.version < Version::HTTP_2;
+        let is_long = hyper::body::Body::size_hint(&body).upper().is_none_or(|bytes| bytes > LEFT_UNREAD_MAX);
         let table = self.tables.current(&turn.caller.worker.engine);
         let Some(routed) = table.route(listener, headers::host(parts), parts.uri.path()) else {
             return no_such_api(request_id);
@@ -79,8 +83,9 @@ impl Gateway {
                 turn.lifeline.begin();
                 drop(turn.lifeline.release());
                 let mut reply = served.refusals.answer(refusal, request_id);
-                if is_http1 && refusal == Refusal::BadRequest {
-                    // Who sends what can be read in two ways may see the next request begin elsewhere.
+                if is_http1 && (refusal == Refusal::BadRequest || is_long) {
+                    // Who sends what can be read in two ways may see the next request begin elsewhere; and what
+                    // is left of a long body is not read, so the connection ends and the caller must know.
                     reply.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
                 }
                 reply
