@@ -40,9 +40,9 @@ impl RequestIds {
         const DIGITS: &[u8; 16] = b"0123456789abcdef";
         let mut random = [0; BYTES * BATCH];
         self.entropy.fill(&mut random);
-        let mut text = BytesMut::with_capacity(2 * random.len());
-        for byte in random {
-            text.extend_from_slice(&[DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]);
+        let mut text = BytesMut::zeroed(2 * random.len());
+        for (pair, byte) in text.chunks_exact_mut(2).zip(random) {
+            pair.copy_from_slice(&[DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]);
         }
         text.freeze()
     }

@@ -152,6 +152,9 @@ fn check_request(parts: &Parts) -> Result<(), Refused> {
         return Err(Refused::MethodNotAllowed);
     }
     let is_json = parts.headers.get(CONTENT_TYPE).is_none_or(|value| {
+        if value == "application/json" {
+            return true;
+        }
         let essence = value.as_bytes().split(|&b| b == b';').next().unwrap_or_default();
         essence.trim_ascii().eq_ignore_ascii_case(b"application/json")
     });

@@ -60,8 +60,25 @@ fn check_host(parts: &Parts) -> Result<(), Refusal> {
 }
 
 fn is_host(text: &str) -> bool {
-    text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~:[]%!$&'()*+;=".contains(&b))
+    text.bytes().all(|b| OF_A_HOST[usize::from(b)])
 }
+
+/// The characters of hosts, addresses in brackets and ports included (RFC 3986).
+static OF_A_HOST: [bool; 256] = {
+    let mut table = [false; 256];
+    let signs = b"-._~:[]%!$&'()*+;=";
+    let mut at = 0;
+    while at < table.len() {
+        table[at] = (at as u8).is_ascii_alphanumeric();
+        at += 1;
+    }
+    at = 0;
+    while at < signs.len() {
+        table[signs[at] as usize] = true;
+        at += 1;
+    }
+    table
+};
 
 /// The host that a request was made to.
 pub(crate) fn host(parts: &Parts) -> Option<&str> {
@@ -198,9 +215,17 @@ pub(crate) fn upgrade(parts: &Parts) -> Option<HeaderValue> {
     (asks && !is_http && parts.version == Version::HTTP_11).then(|| protocol.clone())
 }
 
+/// Takes out Connection, and whatever it lists.
 fn remove_listed(headers: &mut HeaderMap) {
-    if !headers.contains_key(CONNECTION) {
-        return;
+    let mut lines = headers.get_all(CONNECTION).iter();
+    match (lines.next(), lines.next()) {
+        (None, _) => return,
+        // Nearly all that there are name no header.
+        (Some(only), None) if [&b"keep-alive"[..], b"close"].iter().any(|word| only == *word) => {
+            headers.remove(CONNECTION);
+            return;
+        }
+        _ => {}
     }
     let listed: Vec<HeaderName> = headers
         .get_all(CONNECTION)

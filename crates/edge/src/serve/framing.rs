@@ -8,6 +8,8 @@
 /// The longest line of a chunk's size, extensions included, and the longest head that is looked at.
 const CHUNK_LINE_MAX: usize = 4096;
 const HEAD_MAX: usize = 64 * 1024;
+const CONTENT_LENGTH: &[u8] = b"content-length";
+const TRANSFER_ENCODING: &[u8] = b"transfer-encoding";
 /// The one transfer coding that is spoken here.
 const CHUNKED: &[u8] = b"chunked";
 
@@ -142,9 +144,8 @@ impl Framing {
                     end + 2
                 }));
             }
-            // Only these two say where a message ends; their first letters tell them from nearly all others.
             if at > 0
-                && matches!(line[0], b'c' | b'C' | b't' | b'T')
+                && says_where_the_message_ends(line)
                 && let Err(ambiguous) = head.take_line(line)
             {
                 return Some(Err(ambiguous));
@@ -299,6 +300,15 @@ impl Head {
         (self.value, self.line, self.last, self.start) = (Value::Other, 0, b'\n', [0; 20]);
         Ok(())
     }
+}
+
+/// Whether a line is one of the two headers that matter here. Told by the length of the name first, which rules
+/// out nearly every other.
+fn says_where_the_message_ends(line: &[u8]) -> bool {
+    let is_named = |name: &[u8]| {
+        line.get(name.len()) == Some(&b':') && line[..name.len()].eq_ignore_ascii_case(name)
+    };
+    is_named(CONTENT_LENGTH) || is_named(TRANSFER_ENCODING)
 }
 
 /// The next character of a Content-Length: digits, with blanks only around them.
