@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -14,7 +14,7 @@ use keyward_core::contract::{Contract, ContractError};
 use keyward_core::decision::{Grant, KeyFacts, RequestFacts, Unlimited, decide};
 use keyward_core::denial::{Denial, Refusal};
 use keyward_core::id::{ApiName, KeyId, OrganizationId, ProjectId};
-use keyward_core::secret::{Digest, Peppers, Recognised, Unrecognised, management_key_format};
+use keyward_core::secret::{Digest, Format, Peppers, Recognised, Unrecognised, management_key_format};
 use keyward_core::store::{Store, StoreError};
 use keyward_core::tenancy::ManagementKey;
 use tokio_util::sync::CancellationToken;
@@ -244,11 +244,14 @@ impl Engine {
         if !self.lease.holds(&*self.clock) {
             return Err(UNAVAILABLE);
         }
-        let format = management_key_format();
-        let recognised = format.recognise(&self.peppers, presented).map_err(denial_of)?;
-        let older = format.older_digests(&self.peppers, presented);
-        let found =
-            std::iter::once(*recognised.digest()).chain(older).find_map(|digest| self.management.get(&digest));
+        static FORMAT: LazyLock<Format> = LazyLock::new(management_key_format);
+        let recognised = FORMAT.recognise(&self.peppers, presented).map_err(denial_of)?;
+        // Hashed anew only for what is not found at once.
+        let older = || {
+            let digests = FORMAT.older_digests(&self.peppers, presented);
+            digests.iter().find_map(|digest| self.management.get(digest))
+        };
+        let found = self.management.get(recognised.digest()).or_else(older);
         let key = found.ok_or(Denial::new(Refusal::UnknownKey))?;
         match key.is_live(self.clock.now()) {
             true => Ok(key),
