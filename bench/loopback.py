@@ -12,6 +12,7 @@ import os
 import pathlib
 import re
 import shutil
+import signal
 import socket
 import statistics
 import subprocess
@@ -71,6 +72,9 @@ class Bench:
     def __init__(self, folder, options):
         self.folder, self.options, self.processes = folder, options, []
 
+    def log_of(self, process):
+        return (self.folder / f"{self.processes.index(process)}.log").read_text()
+
     def start(self, *command, **more):
         log = open(self.folder / f"{len(self.processes)}.log", "wb")
         process = subprocess.Popen([str(part) for part in command], stderr=log, cwd=self.folder, **more)
@@ -98,8 +102,13 @@ class Bench:
         )
         return self.start("nginx", "-p", self.folder, "-c", conf, "-e", self.folder / f"{name}-start.log")
 
-    def wrk(self, seconds, url, script, environment):
-        command = ["wrk", "-t2", f"-c{self.options.connections}", f"-d{seconds}s", "--timeout", "10s", "-s", str(HERE / script), url]
+    def wrk(self, seconds, url, script):
+        """The command of a load."""
+        return ["wrk", "-t2", f"-c{self.options.connections}", f"-d{seconds}s", "--timeout", "10s", "-s", HERE / script, url]
+
+    def load(self, seconds, url, environment):
+        """Runs a load to its end."""
+        command = self.wrk(seconds, url, "keys.lua")
         done = subprocess.run(command, env={**os.environ, **environment}, capture_output=True, text=True)
         if done.returncode != 0:
             raise SystemExit(f"wrk failed: {done.stdout}{done.stderr}")
@@ -137,10 +146,16 @@ def mint(bench, started):
     environment = {
         "COUNT": str(count // 2), "OUT": str(bench.folder / "minted"), "BEARER": started["management_key"], "TARGET": f"{path}/keys",
     }
-    done = bench.wrk(600, control, "mint.lua", environment)
-    keys = [key for part in (0, 1) for key in (bench.folder / f"minted.{part}").read_text().split()]
-    if len(keys) < count // 2 * 2:
-        raise SystemExit(f"only {len(keys)} keys were made: {done.stderr}")
+    wrk = bench.start(*bench.wrk(900, control, "mint.lua"), env={**os.environ, **environment}, stdout=subprocess.DEVNULL)
+    parts = [bench.folder / f"minted.{number}" for number in (0, 1)]
+    made = lambda part: part.read_text().count("\n") if part.exists() else 0
+    # wrk itself always runs to the end of its time.
+    while sum(map(made, parts)) < count // 2 * 2:
+        if wrk.poll() is not None:
+            raise SystemExit(f"keys were not made: {bench.log_of(wrk)}")
+        time.sleep(0.2)
+    wrk.terminate()
+    keys = [key for part in parts for key in part.read_text().split()]
     took = time.monotonic() - began
     print(f"{len(keys)} keys made over REST in {took:.0f} s ({len(keys) / took:.0f}/s)", file=sys.stderr)
     file = bench.folder / "keys.txt"
@@ -161,7 +176,7 @@ def serve_all(bench):
     )
     line = keyward.stdout.readline()
     if not line:
-        raise SystemExit(f"keyward did not start: {(bench.folder / '1.log').read_text()}")
+        raise SystemExit(f"keyward did not start: {bench.log_of(keyward)}")
     started = json.loads(line)
     file, keys = mint(bench, started)
 
@@ -204,7 +219,7 @@ def serve_all(bench):
 def measure(bench, target, seconds):
     name, _, pid, url, environment = target
     before, (steal, total) = cpu_seconds(pid), stolen()
-    done = bench.wrk(seconds, url, "keys.lua", environment)
+    done = bench.load(seconds, url, environment)
     used, (steal_after, total_after) = cpu_seconds(pid) - before, stolen()
     result = json.loads(re.search(r"^RESULT (.*)$", done.stdout, re.M)[1])
     if result["refused"] or result["broken"]:
@@ -236,6 +251,8 @@ def main():
     parser.add_argument("--connections", type=int, default=64, help="connections of wrk (64)")
     parser.add_argument("--hold", action="store_true", help="start everything, print where, and wait for a line on standard input")
     options = parser.parse_args()
+    # So that whatever runs is stopped here too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     folder = pathlib.Path(tempfile.mkdtemp(prefix="keyward-bench-"))
     # nginx drops its rights where it is started as root; its workers must still get at their folders.
     folder.chmod(0o755)

@@ -305,9 +305,8 @@ impl Head {
 /// Whether a line is one of the two headers that matter here. Told by the length of the name first, which rules
 /// out nearly every other.
 fn says_where_the_message_ends(line: &[u8]) -> bool {
-    let is_named = |name: &[u8]| {
-        line.get(name.len()) == Some(&b':') && line[..name.len()].eq_ignore_ascii_case(name)
-    };
+    let is_named =
+        |name: &[u8]| line.get(name.len()) == Some(&b':') && line[..name.len()].eq_ignore_ascii_case(name);
     is_named(CONTENT_LENGTH) || is_named(TRANSFER_ENCODING)
 }
 
