@@ -231,6 +231,8 @@ async fn tenant(store: &dyn Store) -> Project {
         environment: Environment::Live,
         plan: "default".into(),
         active_key_limit: None,
+        limits: Default::default(),
+        is_granted: false,
         state: TenantState::Active,
         created_at: NOW,
         created_revision: Revision::ZERO,

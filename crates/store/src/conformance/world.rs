@@ -1,5 +1,6 @@
 //! A store with something in it: short words for the records that cases need.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -86,6 +87,8 @@ impl World {
             environment: Environment::Live,
             plan: "default".into(),
             active_key_limit: None,
+            limits: BTreeMap::new(),
+            is_granted: false,
             state: TenantState::Active,
             created_at: self.now,
             created_revision: Revision::ZERO,

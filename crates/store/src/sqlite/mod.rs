@@ -50,14 +50,16 @@ use keyward_core::change::{Entry, Idempotency, Proposal, Revision};
 use keyward_core::clock::{Clock, Timestamp};
 use keyward_core::id::{ApiName, KeyId, ManagementKeyId, OrganizationId, ProjectId, StoreId};
 use keyward_core::key::Key;
+use keyward_core::limits::QuotaCounter;
+use keyward_core::limits::block::{BlockAnswer, BlockAsk, Tally};
 use keyward_core::log::{LogKeys, SignedHead};
 use keyward_core::secret::{Digest, PepperVersion};
 use keyward_core::store::{
     Canary, ChangeFilter, EventFilter, EventPosition, KeyFilter, KeyInContext, LogVerdict, Page, Read, Result,
-    Store, StoreError,
+    SavedRate, Store, StoreError,
 };
 use keyward_core::tenancy::{Api, ManagementKey, Organization, Project};
-use keyward_core::usage::{Event, KeyUsage, UsageBatch, UsageRow};
+use keyward_core::usage::{Event, Fold, KeyUsage, UsageBatch, UsageCount, UsageRow};
 use sqlx::pool::PoolConnection;
 use sqlx::sqlite::SqlitePool;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -285,6 +287,34 @@ impl Store for SqliteStore {
 
     async fn usage(&self, project: ProjectId, from: Timestamp, to: Timestamp) -> Result<Vec<UsageRow>> {
         usage::of_project(&mut *self.reader().await?, project, from, to).await
+    }
+
+    async fn usage_counts(&self, _: ProjectId, _: Timestamp, _: Timestamp, _: Fold) -> Result<Vec<UsageCount>> {
+        Err(StoreError::Unavailable("not yet".into()))
+    }
+
+    async fn forget_usage(&self, _: Timestamp, _: Timestamp, _: u32) -> Result<bool> {
+        Err(StoreError::Unavailable("not yet".into()))
+    }
+
+    async fn exchange_block(&self, _: &BlockAsk) -> Result<BlockAnswer> {
+        Err(StoreError::Unavailable("not yet".into()))
+    }
+
+    async fn recalled_blocks(&self, _: u128) -> Result<Vec<(QuotaCounter, Box<str>)>> {
+        Err(StoreError::Unavailable("not yet".into()))
+    }
+
+    async fn quota_tallies(&self, _: &[(QuotaCounter, Box<str>)]) -> Result<Vec<Tally>> {
+        Err(StoreError::Unavailable("not yet".into()))
+    }
+
+    async fn save_rates(&self, _: &[SavedRate]) -> Result<()> {
+        Err(StoreError::Unavailable("not yet".into()))
+    }
+
+    async fn saved_rates(&self, _: Timestamp) -> Result<Vec<SavedRate>> {
+        Err(StoreError::Unavailable("not yet".into()))
     }
 
     async fn events(

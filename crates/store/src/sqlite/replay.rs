@@ -94,7 +94,14 @@ fn is_wanted_by_project(found: &Project, what: &ProjectChange, belief: Belief) -
         ProjectChange::ActiveKeyLimitSet { limit } => {
             belief == Belief::Happened && found.active_key_limit != *limit
         }
-        ProjectChange::Created { .. } | ProjectChange::Renamed { .. } | ProjectChange::Resumed => false,
+        ProjectChange::LimitSet { name, limit } => {
+            belief == Belief::Happened && found.limits.get(name) != limit.as_ref()
+        }
+        ProjectChange::AccessSet { is_granted: false } => found.is_granted,
+        ProjectChange::Created { .. }
+        | ProjectChange::Renamed { .. }
+        | ProjectChange::AccessSet { is_granted: true }
+        | ProjectChange::Resumed => false,
     }
 }
 
