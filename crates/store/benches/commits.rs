@@ -1,5 +1,5 @@
-//! What the embedded store does in a second: durable changes with one caller and with many (group commit),
-//! reads by digest, and how long a backup takes. Prints a table. `--quick` only shows that it runs; `--large`
+//! What the embedded store does in a second: durable changes and exchanges of quotas' units with one caller and
+//! with many (group commit), reads by digest, and how long a backup takes. Prints a table. `--quick` only shows that it runs; `--large`
 //! adds a million rows of uses, a page of the event log among them, and a start on what has grown.
 #![allow(clippy::print_stdout, reason = "a benchmark prints its table")]
 
@@ -14,6 +14,8 @@ use keyward_core::change::{
 use keyward_core::clock::{ManualClock, Timestamp};
 use keyward_core::id::{KeyId, OrganizationId, ProjectId};
 use keyward_core::key::{Key, KeyState, Metadata};
+use keyward_core::limits::block::BlockAsk;
+use keyward_core::limits::{CountedOf, QUOTA_MAX, QuotaCounter};
 use keyward_core::log::LogKeys;
 use keyward_core::scope::Scopes;
 use keyward_core::secret::Digest;
@@ -48,6 +50,11 @@ async fn run(each: Duration, uses: usize) {
     let revoked = Arc::new(AtomicUsize::new(0));
     for callers in [1, 64] {
         commits("keys revoked, with journal", &store, &project, (callers, each), &revoked, true).await;
+    }
+    for (what, counters) in [("quota blocks, of one counter", 1), ("quota blocks, of 10000 counters", 10_000)] {
+        for callers in [1, 64] {
+            exchanges(what, &store, counters, (callers, each)).await;
+        }
     }
     let count = made.load(Ordering::Relaxed);
     for callers in [1, 4, 64] {
@@ -178,6 +185,28 @@ async fn commits(
             };
             store.commit(proposal(expect, vec![Change::Key { of, what }])).await.is_ok()
         }
+    })
+    .await;
+    row(what, load.0, took, micros);
+}
+
+/// Blocks that are spent whole each time, so that every exchange writes.
+async fn exchanges(what: &str, store: &Arc<dyn Store>, counters: usize, load: (usize, Duration)) {
+    let (store, next) = (store.clone(), Arc::new(AtomicUsize::new(0)));
+    let (took, micros) = timed(load, move || {
+        let number = next.fetch_add(1, Ordering::Relaxed);
+        let of = CountedOf::Project(ProjectId::from_u128(spread(number % counters)));
+        let ask = BlockAsk {
+            counter: QuotaCounter { api: "standard".parse().expect("a name"), name: "credits".into(), of },
+            period: "2026-11".into(),
+            ends_at: None,
+            holder: 1,
+            unspent: 0,
+            need: 1,
+            limit: QUOTA_MAX,
+        };
+        let store = store.clone();
+        async move { store.exchange_block(&ask).await.is_ok_and(|answer| answer.held > 0) }
     })
     .await;
     row(what, load.0, took, micros);

@@ -2,6 +2,7 @@
 
 mod support;
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -11,6 +12,7 @@ use keyward_core::change::{
 };
 use keyward_core::clock::Timestamp;
 use keyward_core::key::{Key, KeyState, Standing};
+use keyward_core::limits::OwnLimit;
 use keyward_core::scope::Scopes;
 use keyward_core::store::{LogVerdict, Store};
 use keyward_core::tenancy::{ManagementKey, Organization, Project};
@@ -111,6 +113,10 @@ struct Before {
     management: [ManagementKey; 2],
 }
 
+fn limit_set(name: &str, limit: Option<u64>) -> ProjectChange {
+    ProjectChange::LimitSet { name: name.into(), limit: limit.map(|limit| OwnLimit { limit, burst: None }) }
+}
+
 async fn before(world: &World) -> Before {
     let project = world.project("one").await;
     let mut keys = Vec::new();
@@ -118,6 +124,8 @@ async fn before(world: &World) -> Before {
         keys.push(world.key(&project).await);
     }
     world.make(Change::Api { api: Box::new(world.new_api("standard", "v1")) }).await;
+    world.make(project_change(&project, ProjectChange::AccessSet { is_granted: true })).await;
+    world.make(project_change(&project, limit_set("credits", Some(1_000)))).await;
     Before {
         project,
         suspended: world.project("suspended").await,
@@ -164,6 +172,11 @@ async fn restrict(world: &World, before: &Before, later: Timestamp) -> Since {
         project_change(&before.gone, ProjectChange::Deleted),
         project_change(project, ProjectChange::PlanSet { plan: "small".into() }),
         project_change(project, ProjectChange::ActiveKeyLimitSet { limit: Some(1) }),
+        project_change(project, limit_set("requests", Some(5))),
+        project_change(project, limit_set("credits", None)),
+        project_change(project, ProjectChange::AccessSet { is_granted: false }),
+        // Given again, which is no restriction: taking away is what a restore is sure of.
+        project_change(project, ProjectChange::AccessSet { is_granted: true }),
         Change::Organization { id: before.organization.id, what: OrganizationChange::Suspended },
         Change::ManagementKey { id: management[0].id, what: rotated },
         Change::ManagementKey { id: management[1].id, what: ManagementKeyChange::Revoked },
@@ -186,7 +199,7 @@ async fn l11_every_kind_of_restriction_is_made_again() {
     drop((store, world));
     fixture.close().await;
     let report = restored(&fixture, &backup).await;
-    assert_eq!(report.journal, JournalFound::Read { since: 17, passed_over: 1, unreadable: 0 });
+    assert_eq!(report.journal, JournalFound::Read { since: 20, passed_over: 1, unreadable: 0 });
 
     let (store, world) = fixture.world().await;
     let Before { project, suspended, gone, organization, keys, management } = before;
@@ -210,6 +223,8 @@ async fn l11_every_kind_of_restriction_is_made_again() {
     assert_eq!((state(suspended.id).await, state(gone.id).await), ("suspended", "deleted"));
     let project = store.project(project.id).await.unwrap().unwrap();
     assert_eq!((project.plan.as_str(), project.active_key_limit), ("small", Some(1)));
+    assert_eq!(project.limits, BTreeMap::from([("requests".into(), OwnLimit { limit: 5, burst: None })]));
+    assert!(!project.is_granted);
     assert_eq!(store.organization(organization.id).await.unwrap().unwrap().state.as_str(), "suspended");
     for old in &management {
         assert!(!store.management_key(old.id).await.unwrap().unwrap().is_live(START));
@@ -285,7 +300,7 @@ async fn what_is_no_backup_of_this_store_is_refused_and_changes_nothing() {
     let refusal = refuse(&bad).await;
     assert!(refusal.to_string().contains("entry 4"), "{refusal}");
     std::fs::copy(&backup, &bad).unwrap();
-    sql(&bad, "UPDATE _sqlx_migrations SET version = 9999").await;
+    sql(&bad, "UPDATE _sqlx_migrations SET version = 9999 WHERE version = 2").await;
     let refusal = refuse(&bad).await;
     assert!(matches!(refusal, OpenError::Newer { .. }), "{refusal}");
 
@@ -451,7 +466,9 @@ async fn l11_in_doubt_a_plan_stays_and_a_key_only_gets_narrower() {
     }
     let of = project.clone();
     crash_before_commit(&fixture, async move |world| {
-        world.make(project_change(&of, ProjectChange::PlanSet { plan: "large".into() })).await;
+        let limit = limit_set("credits", Some(1_000_000));
+        let changes = [ProjectChange::PlanSet { plan: "large".into() }, limit];
+        world.propose(changes.map(|change| project_change(&of, change)).to_vec()).await.unwrap();
     })
     .await;
     restored(&fixture, &backup).await;
@@ -459,5 +476,6 @@ async fn l11_in_doubt_a_plan_stays_and_a_key_only_gets_narrower() {
     let read = world.read_key(keys[0].id).await;
     assert_eq!((read.scopes, read.addresses), (keys[0].scopes.clone(), keys[0].addresses.clone()));
     assert_eq!(world.read_key(keys[1].id).await.standing(START), Standing::Disabled, "no address in common");
-    assert_eq!(store.project(project.id).await.unwrap().unwrap().plan, project.plan);
+    let read = store.project(project.id).await.unwrap().unwrap();
+    assert_eq!((read.plan, read.limits), (project.plan, project.limits));
 }

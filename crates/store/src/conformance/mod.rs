@@ -6,9 +6,12 @@
 #![allow(missing_docs, reason = "the cases' names say what they show")]
 
 pub mod commits;
+pub mod counts;
 pub mod keys;
 pub mod log;
 pub mod peppers;
+pub mod quotas;
+pub mod rates;
 pub mod records;
 pub mod usage;
 mod world;
@@ -90,6 +93,21 @@ macro_rules! conformance_suite {
             usage: usage_is_read_by_whole_minutes,
             usage: events_merge_changes_and_uses_newest_first,
             usage: events_are_filtered_by_name_and_key,
+            counts: uses_are_counted_by_hour_and_day_and_told_apart,
+            counts: q03_counts_stay_exact_although_minutes_are_forgotten,
+            counts: old_uses_are_forgotten_in_parts,
+            counts: counts_of_hours_are_forgotten_later_than_minutes,
+            quotas: q01_units_are_given_once_among_holders_that_spend_and_crash,
+            quotas: q01_the_last_units_of_many_asks_at_once,
+            quotas: an_exchange_repeated_after_a_lost_answer_gives_nothing_twice,
+            quotas: a_lowered_limit_takes_units_back,
+            quotas: a_recall_marks_the_others_until_they_exchange,
+            quotas: q10_counters_and_periods_have_nothing_in_common,
+            quotas: tallies_are_told_in_the_order_asked_for,
+            quotas: i03_absurd_numbers_give_nothing_away,
+            quotas: tallies_of_old_periods_are_forgotten_when_nobody_holds_any,
+            rates: rates_are_kept_and_read_back,
+            rates: rates_that_are_full_again_are_forgotten,
             peppers: a_key_has_a_digest_for_each_pepper,
             peppers: k05_canaries_tell_which_peppers_keys_hang_on,
             peppers: a_pepper_is_retired_with_what_has_a_newer_digest,

@@ -2,6 +2,7 @@
 
 use keyward_core::change::{Change, ManagementKeyChange, OrganizationChange, ProjectChange};
 use keyward_core::clock::Clock;
+use keyward_core::limits::OwnLimit;
 use keyward_core::store::{Page, Read};
 use keyward_core::tenancy::{Boundary, TenantState};
 
@@ -46,13 +47,21 @@ pub async fn projects_change_and_are_listed(fixture: &dyn Fixture) {
     let mut expected = world.project_of(organization.id, "first").await;
     let second = world.project_of(organization.id, "second").await;
     world.project("of another").await;
+    let limit_set = |name: &str, limit| ProjectChange::LimitSet { name: name.into(), limit };
     let steps = [
         ProjectChange::Renamed { name: "Reports".into() },
         ProjectChange::PlanSet { plan: "pro".into() },
         ProjectChange::ActiveKeyLimitSet { limit: Some(12) },
+        limit_set("requests", Some(OwnLimit { limit: 600, burst: Some(60) })),
+        limit_set("credits", Some(OwnLimit { limit: 0, burst: None })),
+        limit_set("requests", Some(OwnLimit { limit: 6, burst: None })),
+        ProjectChange::AccessSet { is_granted: true },
         ProjectChange::Suspended,
         ProjectChange::Resumed,
         ProjectChange::ActiveKeyLimitSet { limit: None },
+        limit_set("requests", None),
+        limit_set("never set", None),
+        ProjectChange::AccessSet { is_granted: false },
     ];
     for what in steps {
         let entry = world.make(project_change(&expected, what.clone())).await;

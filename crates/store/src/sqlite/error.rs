@@ -214,3 +214,15 @@ pub(super) fn read_failure(error: sqlx::Error) -> StoreError {
         _ => StoreError::Unavailable(format!("reading failed: {error}")),
     }
 }
+
+/// The same failure once more, for the next one in a batch.
+pub(super) fn repeat(error: &StoreError) -> StoreError {
+    match error {
+        StoreError::Conflict(expect) => StoreError::Conflict(expect.clone()),
+        StoreError::Replayed(record) => StoreError::Replayed(record.clone()),
+        StoreError::Full(text) => StoreError::Full(text.clone()),
+        StoreError::Unknown(text) => StoreError::Unknown(text.clone()),
+        StoreError::Unavailable(text) => StoreError::Unavailable(text.clone()),
+        StoreError::Damaged(text) => StoreError::Damaged(text.clone()),
+    }
+}

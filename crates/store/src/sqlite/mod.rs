@@ -1,8 +1,8 @@
 //! The embedded store: SQLite in one folder, one writer, a few readers.
 //!
 //! [`open`] opens what [`check`] has looked at; [`writer`] and [`batch`] write (group commit), [`expect`] and [`apply`] on
-//! [`records`] in memory, which [`foresee`] reads and [`rows`] writes back; [`read`], [`log`], [`usage`] and [`events`] read, [`verify`]
-//! checks the log, [`journal`] and [`heads`] are the two files beside the database, [`backup`], [`mod@restore`]
+//! [`records`] in memory, which [`foresee`] reads and [`rows`] writes back; [`writes`] are no changes, [`blocks`] exchanges
+//! units of [`quotas`]; [`read`], [`log`], [`usage`], [`counts`], [`rates`] and [`events`] read, [`verify`] checks the log, [`journal`] and [`heads`] are the two files beside the database, [`backup`], [`mod@restore`]
 //! and [`switch`] copy and put back ([`timeline`], [`replay`] and [`narrowing`] say what of the journal is
 //! made again). Query texts keep to what PostgreSQL also reads; the types named below
 //! are all that ties them to SQLite.
@@ -10,13 +10,16 @@
 mod apply;
 mod backup;
 mod batch;
+mod blocks;
 mod bulk;
 mod check;
 mod connect;
+mod counts;
 mod error;
 mod events;
 mod expect;
 mod foresee;
+mod forget;
 mod heads;
 mod health;
 mod journal;
@@ -25,6 +28,8 @@ mod narrowing;
 mod open;
 mod peppers;
 mod place;
+mod quotas;
+mod rates;
 mod read;
 mod record;
 mod records;
@@ -36,6 +41,7 @@ mod timeline;
 mod usage;
 mod verify;
 mod writer;
+mod writes;
 
 pub use error::OpenError;
 pub use open::SqliteOptions;
@@ -65,10 +71,12 @@ use sqlx::sqlite::SqlitePool;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use error::read_failure;
+use forget::Old;
 use health::Health;
 use peppers::PepperWrite;
 use place::FileIdentity;
 use writer::Command;
+use writes::Write;
 
 type Db = sqlx::Sqlite;
 type Connection = sqlx::SqliteConnection;
@@ -194,6 +202,11 @@ impl SqliteStore {
         sent.map_err(|_| StoreError::Unavailable("the store is closed".into()))?;
         answered.await.unwrap_or_else(|_| Err(StoreError::Unknown("the writer ended meanwhile".into())))
     }
+
+    /// Has the writer write something that is no change; says whether there is more to do of the kind.
+    async fn write(&self, write: Write) -> Result<bool> {
+        self.ask(|answer| Command::Write(write, answer)).await
+    }
 }
 
 #[async_trait]
@@ -224,8 +237,7 @@ impl Store for SqliteStore {
     }
 
     async fn add_digest(&self, key: KeyId, digest: &Digest, pepper: PepperVersion) -> Result<()> {
-        let write = PepperWrite::Digest { key, digest: *digest, pepper };
-        self.ask(|answer| Command::Pepper(write, answer)).await
+        self.write(Write::Pepper(PepperWrite::Digest { key, digest: *digest, pepper })).await.map(|_| ())
     }
 
     async fn key(&self, id: KeyId) -> Result<Option<Key>> {
@@ -281,40 +293,46 @@ impl Store for SqliteStore {
     }
 
     async fn record_usage(&self, batch: &UsageBatch) -> Result<()> {
-        let batch = Box::new(batch.clone());
-        self.ask(|answer| Command::Usage(batch, answer)).await
+        self.write(Write::Usage(Box::new(batch.clone()))).await.map(|_| ())
     }
 
     async fn usage(&self, project: ProjectId, from: Timestamp, to: Timestamp) -> Result<Vec<UsageRow>> {
         usage::of_project(&mut *self.reader().await?, project, from, to).await
     }
 
-    async fn usage_counts(&self, _: ProjectId, _: Timestamp, _: Timestamp, _: Fold) -> Result<Vec<UsageCount>> {
-        Err(StoreError::Unavailable("not yet".into()))
+    async fn usage_counts(
+        &self,
+        project: ProjectId,
+        from: Timestamp,
+        to: Timestamp,
+        fold: Fold,
+    ) -> Result<Vec<UsageCount>> {
+        counts::of_project(&mut *self.reader().await?, project, (from, to), fold).await
     }
 
-    async fn forget_usage(&self, _: Timestamp, _: Timestamp, _: u32) -> Result<bool> {
-        Err(StoreError::Unavailable("not yet".into()))
+    async fn forget_usage(&self, minutes: Timestamp, hours: Timestamp, limit: u32) -> Result<bool> {
+        self.write(Write::Forget(Old { minutes, hours, limit })).await
     }
 
-    async fn exchange_block(&self, _: &BlockAsk) -> Result<BlockAnswer> {
-        Err(StoreError::Unavailable("not yet".into()))
+    async fn exchange_block(&self, ask: &BlockAsk) -> Result<BlockAnswer> {
+        self.ask(|answer| Command::Exchange(Box::new(ask.clone()), answer)).await
     }
 
-    async fn recalled_blocks(&self, _: u128) -> Result<Vec<(QuotaCounter, Box<str>)>> {
-        Err(StoreError::Unavailable("not yet".into()))
+    async fn recalled_blocks(&self, holder: u128) -> Result<Vec<(QuotaCounter, Box<str>)>> {
+        quotas::recalled(&mut *self.reader().await?, holder).await
     }
 
-    async fn quota_tallies(&self, _: &[(QuotaCounter, Box<str>)]) -> Result<Vec<Tally>> {
-        Err(StoreError::Unavailable("not yet".into()))
+    async fn quota_tallies(&self, counters: &[(QuotaCounter, Box<str>)]) -> Result<Vec<Tally>> {
+        quotas::tallies(&mut *self.reader().await?, counters).await
     }
 
-    async fn save_rates(&self, _: &[SavedRate]) -> Result<()> {
-        Err(StoreError::Unavailable("not yet".into()))
+    async fn save_rates(&self, rates: &[SavedRate]) -> Result<()> {
+        self.write(Write::Rates(rates.to_vec())).await.map(|_| ())
     }
 
-    async fn saved_rates(&self, _: Timestamp) -> Result<Vec<SavedRate>> {
-        Err(StoreError::Unavailable("not yet".into()))
+    async fn saved_rates(&self, now: Timestamp) -> Result<Vec<SavedRate>> {
+        self.write(Write::FullRates(now)).await?;
+        rates::saved(&mut *self.reader().await?, now).await
     }
 
     async fn events(
@@ -341,11 +359,11 @@ impl Store for SqliteStore {
 
     async fn add_canary(&self, version: PepperVersion, canary: &[u8]) -> Result<()> {
         let write = PepperWrite::Canary { version, canary: canary.to_vec() };
-        self.ask(|answer| Command::Pepper(write, answer)).await
+        self.write(Write::Pepper(write)).await.map(|_| ())
     }
 
     async fn retire_pepper(&self, version: PepperVersion) -> Result<()> {
-        self.ask(|answer| Command::Pepper(PepperWrite::Retire(version), answer)).await
+        self.write(Write::Pepper(PepperWrite::Retire(version))).await.map(|_| ())
     }
 
     async fn is_writable(&self) -> bool {
@@ -354,6 +372,6 @@ impl Store for SqliteStore {
             return false;
         }
         // Once there was no room, only a write tells that there is again.
-        !self.health.is_full() || self.ask(Command::Probe).await.is_ok()
+        !self.health.is_full() || self.write(Write::Probe).await.is_ok()
     }
 }

@@ -20,7 +20,7 @@ use super::health::Health;
 use super::journal::Journal;
 use super::place::{FileIdentity, Lock, Place, private_file, sync_folder};
 use super::writer::Writer;
-use super::{Connection, SqliteStore, check, connect, heads, switch};
+use super::{Connection, SqliteStore, check, connect, heads, quotas, switch};
 
 /// The schema, version by version; each one moves a store on in a transaction of its own.
 static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
@@ -71,7 +71,8 @@ pub(super) async fn open(options: SqliteOptions) -> Result<SqliteStore, OpenErro
     if !check::is_there(&place)? {
         create(&options, &place).await?;
     }
-    let Checked { connection, id, head, lines, undone } = check_all(&options, &place, &database).await?;
+    let Checked { mut connection, id, head, lines, undone } = check_all(&options, &place, &database).await?;
+    quotas::settle_earlier_runs(&mut connection).await.map_err(OpenError::database("write", &database))?;
     let mut journal = Journal::open(&place)?;
     if let Some(before) = undone {
         journal.void(before, id);

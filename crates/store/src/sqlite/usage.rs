@@ -12,7 +12,7 @@ use sqlx::{QueryBuilder, Row as _};
 use super::bulk::{parts, push_list, runs};
 use super::error::read_failure;
 use super::records::Refusal;
-use super::{Connection, Db, Row};
+use super::{Connection, Db, Row, counts};
 
 /// The outcome of requests that were granted; every other outcome is a denial's code.
 const GRANTED: &str = "valid";
@@ -35,7 +35,9 @@ pub(super) async fn record(
     if added.rows_affected() == 0 {
         return Ok(());
     }
-    add_rows(connection, folded(&batch.rows)).await?;
+    let rows = folded(&batch.rows);
+    counts::add(connection, &rows).await?;
+    add_rows(connection, rows).await?;
     add_totals(connection, &batch.rows).await
 }
 
@@ -198,11 +200,13 @@ pub(super) fn row_of(row: &Row) -> Result<UsageRow> {
     })
 }
 
-fn count(row: &Row, column: &str) -> Result<u64> {
+/// Reads a count.
+pub(super) fn count(row: &Row, column: &str) -> Result<u64> {
     let value: i64 = row.try_get(column).map_err(read_failure)?;
     u64::try_from(value).map_err(|_| StoreError::Damaged(format!("a count of uses is {value}")))
 }
 
-fn whole(count: u64) -> i64 {
+/// A count as a column holds it.
+pub(super) fn whole(count: u64) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }

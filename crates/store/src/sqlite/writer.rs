@@ -7,39 +7,36 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use keyward_core::change::{Entry, Proposal, Revision};
-use keyward_core::clock::{Clock, Timestamp};
+use keyward_core::clock::Clock;
 use keyward_core::id::StoreId;
+use keyward_core::limits::block::{BlockAnswer, BlockAsk};
 use keyward_core::log::LogKeys;
 use keyward_core::store::{Result, StoreError};
-use keyward_core::usage::UsageBatch;
 use sqlx::{Connection as _, Executor, Row as _};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::batch::{Batch, HeadOfLog, roll_back};
-use super::error::Cause;
+use super::error::{Cause, repeat};
 use super::health::Health;
 use super::journal::{Journal, is_full};
-use super::peppers::PepperWrite;
 use super::place::{FileIdentity, Lock};
 use super::records::Refusal;
-use super::{Connection, peppers, usage};
+use super::writes::Write;
+use super::{Connection, blocks};
 
 /// Pages (about) in the write-ahead log after which it is moved into the database.
 const CHECKPOINT_PAGES: usize = 2_000;
 /// How often old records of what is no change are removed.
 const HOUSEKEEPING_EVERY: Duration = Duration::from_secs(60);
-/// How long a request's `Idempotency-Key` and a batch of uses are known again.
-const KEPT: Duration = Duration::from_secs(24 * 60 * 60);
 
 type Answer<T> = oneshot::Sender<Result<T>>;
 
 /// What the writer can be asked for.
 pub(super) enum Command {
     Commit(Box<Proposal>, Answer<Vec<Entry>>),
-    Usage(Box<UsageBatch>, Answer<()>),
-    Pepper(PepperWrite, Answer<()>),
-    /// Writes nothing, durably: whether there is room again.
-    Probe(Answer<()>),
+    Exchange(Box<BlockAsk>, Answer<BlockAnswer>),
+    /// Answered with whether there is more to do of the kind.
+    Write(Write, Answer<bool>),
     Close,
 }
 
@@ -95,31 +92,22 @@ impl Writer {
 
     /// Does what was asked, in order; true where closing was asked for.
     async fn work_through(&mut self, waiting: Vec<Command>) -> bool {
-        let (mut proposals, mut close) = (Vec::new(), false);
+        let (mut proposals, mut asks, mut close) = (Vec::new(), Vec::new(), false);
         for command in waiting {
-            if let Command::Commit(proposal, answer) = command {
-                proposals.push((proposal, answer));
-                continue;
-            }
-            self.commit(std::mem::take(&mut proposals)).await;
             match command {
-                Command::Usage(batch, answer) => {
-                    let done = self.write(Write::Usage(&batch)).await;
-                    let _ = answer.send(done);
-                }
-                Command::Pepper(write, answer) => {
-                    let done = self.write(Write::Pepper(&write)).await;
-                    let _ = answer.send(done);
-                }
-                Command::Probe(answer) => {
-                    let done = self.write(Write::Probe).await;
-                    let _ = answer.send(done);
+                Command::Commit(proposal, answer) => proposals.push((*proposal, answer)),
+                // Neither reads what the other writes: who waits for one before the other asks in that order.
+                Command::Exchange(ask, answer) => asks.push((*ask, answer)),
+                Command::Write(write, answer) => {
+                    self.commit(std::mem::take(&mut proposals)).await;
+                    self.exchange(std::mem::take(&mut asks)).await;
+                    let _ = answer.send(self.write(&write).await);
                 }
                 Command::Close => close = true,
-                Command::Commit(..) => {}
             }
         }
         self.commit(proposals).await;
+        self.exchange(asks).await;
         self.checkpoint().await;
         close
     }
@@ -136,34 +124,38 @@ impl Writer {
     }
 
     /// Makes proposals in one transaction, and answers them.
-    async fn commit(&mut self, proposals: Vec<(Box<Proposal>, Answer<Vec<Entry>>)>) {
-        if proposals.is_empty() {
+    async fn commit(&mut self, waiting: Vec<(Proposal, Answer<Vec<Entry>>)>) {
+        if waiting.is_empty() {
             return;
         }
-        metrics::histogram!("keyward_store_batch_size").record(proposals.len() as f64);
+        metrics::histogram!("keyward_store_batch_size").record(waiting.len() as f64);
         let began = Instant::now();
-        let (proposals, answers): (Vec<Proposal>, Vec<_>) =
-            proposals.into_iter().map(|(proposal, answer)| (*proposal, answer)).unzip();
+        let (proposals, answers): (Vec<_>, Vec<_>) = waiting.into_iter().unzip();
         let outcomes = match self.ready() {
             Ok(()) => self.transact(proposals).await,
             Err(error) => Err(error),
         };
         metrics::histogram!("keyward_store_commit_seconds").record(began.elapsed().as_secs_f64());
-        match outcomes {
-            Ok(outcomes) => {
-                for (answer, outcome) in answers.into_iter().zip(outcomes) {
-                    count(&outcome);
-                    let _ = answer.send(outcome);
-                }
-            }
-            Err(error) => {
-                for answer in answers {
-                    let outcome = Err(repeat(&error));
-                    count(&outcome);
-                    let _ = answer.send(outcome);
-                }
-            }
+        answer_all(answers, outcomes, "keyward_store_commits_total");
+    }
+
+    /// Exchanges units of quotas in one transaction, and answers once it is durable.
+    async fn exchange(&mut self, waiting: Vec<(BlockAsk, Answer<BlockAnswer>)>) {
+        if waiting.is_empty() {
+            return;
         }
+        let began = Instant::now();
+        let (asks, answers): (Vec<_>, Vec<_>) = waiting.into_iter().unzip();
+        let outcomes = self.transaction(async |connection| Ok(blocks::exchange(connection, &asks).await?)).await;
+        metrics::histogram!("keyward_store_exchange_seconds").record(began.elapsed().as_secs_f64());
+        let outcomes = outcomes.map(|exchanged| {
+            // Where nothing was written nothing is known of the disk either.
+            if exchanged.rows > 0 {
+                self.wrote(8 + exchanged.rows);
+            }
+            exchanged.answers
+        });
+        answer_all(answers, outcomes, "keyward_store_exchanges_total");
     }
 
     async fn transact(&mut self, proposals: Vec<Proposal>) -> Result<Vec<Result<Vec<Entry>>>> {
@@ -214,49 +206,53 @@ impl Writer {
     }
 
     fn committed(&mut self, head: HeadOfLog, changes: usize) {
-        self.health.set_full(false);
         metrics::counter!("keyward_store_changes_total").increment(changes as u64);
         metrics::gauge!("keyward_store_revision").set(head.revision.0 as f64);
-        self.pages += 8 + 4 * changes;
+        self.wrote(8 + 4 * changes);
         self.moved.send_replace(head.revision);
         // The signer lives as long as this sender.
         let _ = self.to_sign.send(head);
     }
 
+    /// Something was written, of about so many pages: there is room.
+    fn wrote(&mut self, pages: usize) {
+        self.health.set_full(false);
+        self.pages += pages;
+    }
+
     /// A write that is no change, in a transaction of its own.
-    async fn write(&mut self, write: Write<'_>) -> Result<()> {
+    async fn write(&mut self, write: &Write) -> Result<bool> {
+        let (log_keys, now) = (self.log_keys.clone(), self.clock.now());
+        let more = self.transaction(async |connection| write.make(connection, &log_keys, now).await).await?;
+        self.wrote(write.pages());
+        Ok(more)
+    }
+
+    /// Does something in one transaction; what it gives is durable.
+    async fn transaction<T>(
+        &mut self,
+        work: impl AsyncFnOnce(&mut Connection) -> std::result::Result<T, Refusal>,
+    ) -> Result<T> {
         self.ready()?;
         if let Err(error) = self.connection.execute("BEGIN IMMEDIATE").await {
             return Err(self.failed(Stage::BeforeCommit, error).await);
         }
-        let now = self.clock.now();
-        let done = match write {
-            Write::Usage(batch) => usage::record(&mut self.connection, batch, now).await,
-            Write::Pepper(write) => peppers::write(&mut self.connection, &self.log_keys, write).await,
-            Write::Housekeeping => prune(&mut self.connection, now).await,
-            Write::Probe => probe(&mut self.connection).await,
-        };
-        match done {
-            Ok(()) => {}
+        let done = match work(&mut self.connection).await {
+            Ok(done) => done,
             Err(Refusal::Proposal(error)) => {
                 roll_back(&mut self.connection).await;
                 return Err(error);
             }
             Err(Refusal::Database(error)) => return Err(self.failed(Stage::BeforeCommit, error).await),
-        }
-        if let Err(error) = self.connection.execute("COMMIT").await {
-            return Err(self.failed(Stage::AtCommit, error).await);
-        }
-        self.health.set_full(false);
-        self.pages += match write {
-            Write::Usage(batch) => 8 + batch.rows.len(),
-            _ => 8,
         };
-        Ok(())
+        match self.connection.execute("COMMIT").await {
+            Ok(_) => Ok(done),
+            Err(error) => Err(self.failed(Stage::AtCommit, error).await),
+        }
     }
 
     async fn housekeep(&mut self) {
-        if let Err(error) = self.write(Write::Housekeeping).await {
+        if let Err(error) = self.write(&Write::Housekeeping).await {
             tracing::warn!(%error, "old records were not removed; it is tried again in a minute");
         }
     }
@@ -327,31 +323,26 @@ impl Writer {
     }
 }
 
-/// A write that is no change.
-#[derive(Clone, Copy)]
-enum Write<'a> {
-    Usage(&'a UsageBatch),
-    Pepper(&'a PepperWrite),
-    Housekeeping,
-    Probe,
-}
-
-/// Removes what has done its work: records of requests and of batches of uses, each a day after.
-async fn prune(connection: &mut Connection, now: Timestamp) -> std::result::Result<(), Refusal> {
-    let before = now.as_millis() - KEPT.as_millis() as i64;
-    for sql in ["DELETE FROM idempotency WHERE at < $1", "DELETE FROM usage_batches WHERE at < $1"] {
-        sqlx::query(sql).bind(before).execute(&mut *connection).await?;
+/// Answers everybody, and counts how it ended for each.
+fn answer_all<T>(answers: Vec<Answer<T>>, outcomes: Result<Vec<Result<T>>>, counter: &'static str) {
+    let mut outcomes = match outcomes {
+        Ok(outcomes) => Ok(outcomes.into_iter()),
+        Err(error) => Err(error),
+    };
+    for answer in answers {
+        let outcome = match &mut outcomes {
+            Ok(outcomes) => outcomes
+                .next()
+                .unwrap_or_else(|| Err(StoreError::Unknown("the writer lost count of what was asked".into()))),
+            Err(error) => Err(repeat(error)),
+        };
+        metrics::counter!(counter, "outcome" => word(&outcome)).increment(1);
+        let _ = answer.send(outcome);
     }
-    Ok(())
 }
 
-async fn probe(connection: &mut Connection) -> std::result::Result<(), Refusal> {
-    connection.execute("UPDATE store SET probe = probe + 1").await?;
-    Ok(())
-}
-
-fn count(outcome: &Result<Vec<Entry>>) {
-    let word = match outcome {
+fn word<T>(outcome: &Result<T>) -> &'static str {
+    match outcome {
         Ok(_) => "done",
         Err(StoreError::Conflict(_)) => "conflict",
         Err(StoreError::Replayed(_)) => "replayed",
@@ -359,18 +350,5 @@ fn count(outcome: &Result<Vec<Entry>>) {
         Err(StoreError::Unknown(_)) => "unknown",
         Err(StoreError::Unavailable(_)) => "unavailable",
         Err(StoreError::Damaged(_)) => "damaged",
-    };
-    metrics::counter!("keyward_store_commits_total", "outcome" => word).increment(1);
-}
-
-/// The same failure once more, for the next one in the batch.
-fn repeat(error: &StoreError) -> StoreError {
-    match error {
-        StoreError::Conflict(expect) => StoreError::Conflict(expect.clone()),
-        StoreError::Replayed(record) => StoreError::Replayed(record.clone()),
-        StoreError::Full(text) => StoreError::Full(text.clone()),
-        StoreError::Unknown(text) => StoreError::Unknown(text.clone()),
-        StoreError::Unavailable(text) => StoreError::Unavailable(text.clone()),
-        StoreError::Damaged(text) => StoreError::Damaged(text.clone()),
     }
 }

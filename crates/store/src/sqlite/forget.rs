@@ -1,0 +1,50 @@
+//! Forgetting what is older than it is kept: folded minutes, counts of hours, tallies of quotas' periods. In
+//! parts, so that nobody waits long for the writer.
+//!
+//! Batches of uses are not forgotten here but a day after they were added ([`super::writes`]): one that is
+//! sent again must still be known, however short minutes are kept.
+
+use keyward_core::clock::Timestamp;
+
+use super::Connection;
+use super::records::Refusal;
+
+/// What is to be forgotten.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Old {
+    /// Folded minutes before this moment.
+    pub(super) minutes: Timestamp,
+    /// Counts of hours before it, and tallies of periods that ended before it.
+    pub(super) hours: Timestamp,
+    /// At most so many rows of each.
+    pub(super) limit: u32,
+}
+
+const MINUTES: &str = "DELETE FROM usage WHERE id IN (
+         SELECT id FROM usage WHERE minute < $1 ORDER BY minute LIMIT $2)";
+const HOURS: &str = "DELETE FROM usage_hours WHERE (project, hour, key_id, outcome) IN (
+         SELECT project, hour, key_id, outcome FROM usage_hours WHERE hour < $1 ORDER BY hour LIMIT $2)";
+// What a node still holds of a period is its last word on it: the tally goes when that was given back.
+const TALLIES: &str = "DELETE FROM quota_tallies WHERE (api, name, counted_of, period) IN (
+         SELECT t.api, t.name, t.counted_of, t.period FROM quota_tallies AS t
+         WHERE t.ends_at < $1 AND NOT EXISTS (
+             SELECT 1 FROM quota_holdings AS h
+             WHERE h.api = t.api AND h.name = t.name AND h.counted_of = t.counted_of AND h.period = t.period)
+         ORDER BY t.ends_at LIMIT $2)";
+
+/// Forgets a part of what is old; says whether there may be more.
+pub(super) async fn forget(connection: &mut Connection, old: Old) -> Result<bool, Refusal> {
+    // Asked for nothing at a time, nobody would come to an end.
+    let limit = old.limit.max(1);
+    let mut more = false;
+    for (sql, before) in [(MINUTES, old.minutes), (HOURS, old.hours), (TALLIES, old.hours)] {
+        let forgotten = sqlx::query(sql)
+            .bind(before.as_millis())
+            .bind(i64::from(limit))
+            .execute(&mut *connection)
+            .await?
+            .rows_affected();
+        more |= forgotten >= u64::from(limit);
+    }
+    Ok(more)
+}
