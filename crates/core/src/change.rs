@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::clock::Timestamp;
 use crate::id::{ApiName, KeyId, ManagementKeyId, OrganizationId, ProjectId};
 use crate::key::{Key, Metadata};
+use crate::limits::OwnLimit;
 use crate::scope::Scopes;
 use crate::tenancy::{Api, ManagementKey, Organization, Project};
 
@@ -150,6 +151,18 @@ pub enum ProjectChange {
         /// The limit; the contract's where none.
         limit: Option<u32>,
     },
+    /// It got a limit of its own in place of its plan's, or lost it.
+    LimitSet {
+        /// The limit's name in the plans.
+        name: String,
+        /// The limit; the plan's where none.
+        limit: Option<OwnLimit>,
+    },
+    /// The operator gave it access, or took it, for plans that ask for that.
+    AccessSet {
+        /// Whether it has access.
+        is_granted: bool,
+    },
     /// Its keys are refused until it is resumed.
     Suspended,
     /// It is served again.
@@ -258,8 +271,11 @@ impl Change {
             },
             Change::Project { what, .. } => match what {
                 ProjectChange::Suspended | ProjectChange::Deleted => true,
-                // Both may be lower than before.
-                ProjectChange::PlanSet { .. } | ProjectChange::ActiveKeyLimitSet { .. } => true,
+                // All may be lower than before.
+                ProjectChange::PlanSet { .. }
+                | ProjectChange::ActiveKeyLimitSet { .. }
+                | ProjectChange::LimitSet { .. } => true,
+                ProjectChange::AccessSet { is_granted } => !is_granted,
                 ProjectChange::Created { .. } | ProjectChange::Renamed { .. } | ProjectChange::Resumed => false,
             },
             Change::Key { what, .. } => match what {
@@ -297,6 +313,8 @@ impl Change {
                 ProjectChange::Renamed { .. } => "project.renamed",
                 ProjectChange::PlanSet { .. } => "project.plan_set",
                 ProjectChange::ActiveKeyLimitSet { .. } => "project.active_key_limit_set",
+                ProjectChange::LimitSet { .. } => "project.limit_set",
+                ProjectChange::AccessSet { .. } => "project.access_set",
                 ProjectChange::Suspended => "project.suspended",
                 ProjectChange::Resumed => "project.resumed",
                 ProjectChange::Deleted => "project.deleted",

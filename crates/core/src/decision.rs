@@ -3,6 +3,8 @@
 //! [`decide`] gives a [`Denial`] or a [`Pending`]; [`Pending::reserve`] is the one constructor of a
 //! [`Grant`]. Code that needs a grant (the gateway's forwarding) cannot be reached without one.
 
+use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -14,6 +16,7 @@ use crate::contract::Contract;
 use crate::denial::{Denial, Refusal};
 use crate::id::{ApiName, KeyId, OrganizationId, ProjectId};
 use crate::key::{Key, KeyState, Metadata, Standing};
+use crate::limits::OwnLimit;
 use crate::scope::Scopes;
 use crate::tenancy::{Organization, Project, TenantState};
 
@@ -116,6 +119,10 @@ pub struct ProjectFacts {
     pub api: ApiName,
     /// Its plan.
     pub plan: String,
+    /// Limits of its own, by name.
+    pub limits: BTreeMap<String, OwnLimit>,
+    /// Whether the operator gave it access.
+    pub is_granted: bool,
     /// Whether it is served.
     pub state: TenantState,
     /// Whether its organization is served.
@@ -130,6 +137,8 @@ impl ProjectFacts {
             organization: project.organization,
             api: project.api.clone(),
             plan: project.plan.clone(),
+            limits: project.limits.clone(),
+            is_granted: project.is_granted,
             state: project.state,
             organization_state: organization.state,
         }
@@ -140,6 +149,13 @@ impl ProjectFacts {
         let mut facts = self.clone();
         match change {
             ProjectChange::PlanSet { plan } => facts.plan = plan.clone(),
+            ProjectChange::LimitSet { name, limit: Some(limit) } => {
+                facts.limits.insert(name.clone(), *limit);
+            }
+            ProjectChange::LimitSet { name, limit: None } => {
+                facts.limits.remove(name);
+            }
+            ProjectChange::AccessSet { is_granted } => facts.is_granted = *is_granted,
             ProjectChange::Suspended => facts.state = TenantState::Suspended { at },
             ProjectChange::Resumed => facts.state = TenantState::Active,
             ProjectChange::Deleted => facts.state = TenantState::Deleted { at },
@@ -164,7 +180,7 @@ impl ProjectFacts {
 }
 
 /// What a request is about, as far as the decision depends on it.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy)]
 pub struct RequestFacts<'a> {
     /// The API it was made to, where that is known.
     pub api: Option<&'a ApiName>,
@@ -178,6 +194,16 @@ pub struct RequestFacts<'a> {
     pub address: Option<IpAddr>,
     /// Whether it is one that nobody may make, whatever the key.
     pub is_closed: bool,
+    /// What it costs.
+    pub cost: u64,
+}
+
+impl Default for RequestFacts<'_> {
+    /// A request about nothing in particular, which costs 1 like every request of which nothing is said.
+    fn default() -> Self {
+        let (api, project, scopes, resources, address) = Default::default();
+        RequestFacts { api, project, scopes, resources, address, is_closed: false, cost: 1 }
+    }
 }
 
 /// The project that a request names.
@@ -219,20 +245,33 @@ impl HoldsKey for KeyFacts {
 }
 
 /// What stands between a pending decision and a grant: rate limits and quotas.
-pub trait Limits {
+pub trait Limits<K> {
+    /// What was taken: it tells what is left, and can be given back.
+    type Reserved;
+    /// Why nothing was taken.
+    type Unmet;
+
     /// Takes what the request costs from every limit that applies, or nothing from any.
     ///
     /// # Errors
-    /// The denial of the first limit that has not enough left.
-    fn reserve(&self, key: &KeyFacts, project: &ProjectFacts, contract: &Contract) -> Result<(), Denial>;
+    /// Where a limit has not enough left, or whether it has cannot be told at once.
+    fn reserve(
+        &self,
+        key: &Arc<K>,
+        project: &Arc<ProjectFacts>,
+        contract: &Arc<Contract>,
+    ) -> Result<Self::Reserved, Self::Unmet>;
 }
 
 /// No limits.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Unlimited;
 
-impl Limits for Unlimited {
-    fn reserve(&self, _: &KeyFacts, _: &ProjectFacts, _: &Contract) -> Result<(), Denial> {
+impl<K> Limits<K> for Unlimited {
+    type Reserved = ();
+    type Unmet = Infallible;
+
+    fn reserve(&self, _: &Arc<K>, _: &Arc<ProjectFacts>, _: &Arc<Contract>) -> Result<(), Infallible> {
         Ok(())
     }
 }
@@ -241,14 +280,15 @@ impl<K: HoldsKey> Pending<'_, K> {
     /// Meets the limits and becomes a grant.
     ///
     /// # Errors
-    /// The denial of the limit that is used up.
-    pub fn reserve(self, limits: &impl Limits) -> Result<Grant, Denial> {
-        limits.reserve(self.key.facts(), self.project, self.contract)?;
-        Ok(Grant {
+    /// What the limits say.
+    pub fn reserve<L: Limits<K>>(self, limits: &L) -> Result<(Grant, L::Reserved), L::Unmet> {
+        let reserved = limits.reserve(self.key, self.project, self.contract)?;
+        let grant = Grant {
             key: Arc::clone(self.key) as Arc<dyn HoldsKey>,
             project: Arc::clone(self.project),
             contract: Arc::clone(self.contract),
-        })
+        };
+        Ok((grant, reserved))
     }
 }
 
@@ -314,7 +354,7 @@ pub fn decide<'a, K: HoldsKey>(
     if request.project.is_some_and(|named| named != ProjectNamed::Id(project.id)) {
         return deny(Refusal::WrongProject);
     }
-    if !contract.plan_gives_access(&project.plan) {
+    if !contract.gives_access(&project.plan, project.is_granted) {
         return deny(Refusal::PlanForbids);
     }
     if !is_address_allowed(&facts.addresses, request.address) {

@@ -15,6 +15,7 @@ pub mod denial;
 pub mod id;
 pub mod json;
 pub mod key;
+pub mod limits;
 pub mod log;
 pub mod permission;
 pub mod scope;

@@ -9,10 +9,12 @@ use crate::change::{Entry, Idempotency, Proposal, Revision};
 use crate::clock::Timestamp;
 use crate::id::{ApiName, KeyId, ManagementKeyId, OrganizationId, ProjectId, StoreId};
 use crate::key::{Key, Standing};
+use crate::limits::block::{BlockAnswer, BlockAsk, Tally};
+use crate::limits::{CountedOf, QuotaCounter};
 use crate::log::SignedHead;
 use crate::secret::{Digest, PepperVersion};
 use crate::tenancy::{Api, ManagementKey, Organization, Project};
-use crate::usage::{Event, KeyUsage, UsageBatch, UsageRow};
+use crate::usage::{Event, Fold, KeyUsage, UsageBatch, UsageCount, UsageRow};
 
 /// Why a store did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -129,6 +131,21 @@ pub enum LogVerdict {
     },
 }
 
+/// Where a rate's counter stood when it was last kept, so that a restart refills nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SavedRate {
+    /// The API whose contract names the rate.
+    pub api: ApiName,
+    /// The rate's name.
+    pub name: Box<str>,
+    /// Whose requests are counted.
+    pub of: CountedOf,
+    /// Nanoseconds that one unit took.
+    pub interval: i64,
+    /// When the whole burst is there again.
+    pub full_at: Timestamp,
+}
+
 /// A pepper that keys in the store were made under.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Canary {
@@ -213,6 +230,36 @@ pub trait Store: Send + Sync + 'static {
 
     /// A project's folded uses between two moments, oldest first.
     async fn usage(&self, project: ProjectId, from: Timestamp, to: Timestamp) -> Result<Vec<UsageRow>>;
+
+    /// A project's uses between two moments, counted in steps, oldest first. Whole hours are counted: both moments
+    /// are rounded down to one.
+    async fn usage_counts(
+        &self,
+        project: ProjectId,
+        from: Timestamp,
+        to: Timestamp,
+        fold: Fold,
+    ) -> Result<Vec<UsageCount>>;
+
+    /// Forgets folded minutes before `minutes` and counts of hours before `hours`, and what is kept of quotas' periods
+    /// and of batches that ended long ago. At most `limit` rows of each at a time; says whether there is more.
+    async fn forget_usage(&self, minutes: Timestamp, hours: Timestamp, limit: u32) -> Result<bool>;
+
+    /// Exchanges units of a quota, by [`crate::limits::block::exchange`]; durable before it is answered. Where the
+    /// asking node gets too few and others hold some, those are asked to give back what lies idle.
+    async fn exchange_block(&self, ask: &BlockAsk) -> Result<BlockAnswer>;
+
+    /// The counters, with the period, of which this holder was asked to give back what lies idle.
+    async fn recalled_blocks(&self, holder: u128) -> Result<Vec<(QuotaCounter, Box<str>)>>;
+
+    /// How each of these counters stands in its period, in their order; what any node holds is `with_others`.
+    async fn quota_tallies(&self, counters: &[(QuotaCounter, Box<str>)]) -> Result<Vec<Tally>>;
+
+    /// Keeps where rates stand, in place of what was kept of each before.
+    async fn save_rates(&self, rates: &[SavedRate]) -> Result<()>;
+
+    /// What was kept of rates whose burst is not all there again at `now`. Forgets the others.
+    async fn saved_rates(&self, now: Timestamp) -> Result<Vec<SavedRate>>;
 
     /// A project's event log, newest first: changes and folded uses together.
     async fn events(

@@ -1,10 +1,13 @@
 //! Organizations, projects and management keys: whose keys they are, and who may manage them.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::change::{ManagementKeyChange, OrganizationChange, ProjectChange, Revision};
 use crate::clock::Timestamp;
 use crate::id::{ApiName, ManagementKeyId, OrganizationId, ProjectId};
+use crate::limits::OwnLimit;
 use crate::scope::Scopes;
 use crate::secret::Digest;
 
@@ -109,6 +112,12 @@ pub struct Project {
     pub plan: String,
     /// A limit of active keys of its own, where support raised or lowered the contract's.
     pub active_key_limit: Option<u32>,
+    /// Limits of its own, by name, where support raised or lowered the plan's.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub limits: BTreeMap<String, OwnLimit>,
+    /// Whether the operator gave it access, for plans that ask for that.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_granted: bool,
     /// Whether it is served.
     pub state: TenantState,
     /// When it was made.
@@ -131,6 +140,13 @@ impl Project {
             ProjectChange::Renamed { name } => self.name = name.clone(),
             ProjectChange::PlanSet { plan } => self.plan = plan.clone(),
             ProjectChange::ActiveKeyLimitSet { limit } => self.active_key_limit = *limit,
+            ProjectChange::LimitSet { name, limit: Some(limit) } => {
+                self.limits.insert(name.clone(), *limit);
+            }
+            ProjectChange::LimitSet { name, limit: None } => {
+                self.limits.remove(name);
+            }
+            ProjectChange::AccessSet { is_granted } => self.is_granted = *is_granted,
             ProjectChange::Suspended => self.state = TenantState::Suspended { at },
             ProjectChange::Resumed => self.state = TenantState::Active,
             ProjectChange::Deleted => self.state = TenantState::Deleted { at },

@@ -40,6 +40,42 @@ pub struct UsageBatch {
     pub rows: Vec<UsageRow>,
 }
 
+/// How uses are counted together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fold {
+    /// The length of a step, in milliseconds: an hour, or a day of UTC.
+    pub step: i64,
+    /// What counts are told apart by.
+    pub by: Apart,
+}
+
+/// What counts are told apart by.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Apart {
+    /// Nothing: all together.
+    #[default]
+    Nothing,
+    /// The key.
+    Key,
+    /// The outcome: `valid`, or the denial's code.
+    Outcome,
+    /// The key and the outcome.
+    KeyAndOutcome,
+}
+
+/// One count of uses.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UsageCount {
+    /// When the step began.
+    pub start: Timestamp,
+    /// Of which key, where told apart by it.
+    pub key: Option<KeyId>,
+    /// With what outcome, where told apart by it.
+    pub outcome: Option<String>,
+    /// How many.
+    pub count: u64,
+}
+
 /// What is known of the use of one key.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeyUsage {

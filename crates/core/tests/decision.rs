@@ -44,6 +44,8 @@ fn project() -> ProjectFacts {
         organization: OrganizationId::from_u128(1),
         api: "standard".parse().unwrap(),
         plan: "standard".into(),
+        limits: Default::default(),
+        is_granted: false,
         state: TenantState::Active,
         organization_state: TenantState::Active,
     }
@@ -51,10 +53,10 @@ fn project() -> ProjectFacts {
 
 fn outcome(key: KeyFacts, project: ProjectFacts, request: &RequestFacts<'_>) -> Result<(), Refusal> {
     let (key, project, contract) = (Arc::new(key), Arc::new(project), contract(""));
-    decide(&key, &project, &contract, request, NOW)
-        .and_then(|pending| pending.reserve(&Unlimited))
-        .map(drop)
-        .map_err(|denial| denial.refusal())
+    let pending = decide(&key, &project, &contract, request, NOW).map_err(|denial| denial.refusal())?;
+    let Ok((grant, ())) = pending.reserve(&Unlimited);
+    assert_eq!(grant.key().id, key.id);
+    Ok(())
 }
 
 #[test]

@@ -19,6 +19,7 @@ use parking_lot::Mutex;
 
 use crate::engine::ApiInForce;
 use crate::exchange::Owner;
+use crate::limits::{KeyCounters, ProjectTerms};
 
 /// How many applied changes the fence remembers; a read that is older than all of them is not kept.
 const REMEMBERED: usize = 4096;
@@ -30,6 +31,8 @@ const ABSENT_SLOTS: usize = 65_536;
 pub(crate) struct Entry {
     pub facts: KeyFacts,
     pub project: Arc<ProjectSlot>,
+    /// What its limits count on.
+    pub counters: KeyCounters,
     stale: AtomicBool,
     /// Grants since the last flush, the first and the last of them.
     pub granted: AtomicU32,
@@ -60,6 +63,8 @@ pub(crate) struct ProjectSlot {
     pub id: ProjectId,
     pub organization: OrganizationId,
     pub facts: ArcSwap<ProjectFacts>,
+    /// Its limits, as they follow from the facts and the contract.
+    pub terms: ProjectTerms,
     /// The revision its facts were read at: older changes are in them.
     read_at: Revision,
 }
@@ -135,8 +140,10 @@ impl Cache {
     pub fn projects_without_access(&self, name: &ApiName, api: Option<&ApiInForce>) -> HashSet<ProjectId> {
         let fence = self.fence.lock();
         let of_api = fence.projects.values().filter(|slot| slot.facts.load().api == *name);
-        let gives = |plan: &str| api.is_some_and(|api| api.contract.plan_gives_access(plan));
-        of_api.filter(|slot| !gives(&slot.facts.load().plan)).map(|slot| slot.id).collect()
+        let gives = |facts: &ProjectFacts| {
+            api.is_some_and(|api| api.contract.gives_access(&facts.plan, facts.is_granted))
+        };
+        of_api.filter(|slot| !gives(&slot.facts.load())).map(|slot| slot.id).collect()
     }
 
     pub fn len(&self) -> usize {
@@ -160,6 +167,7 @@ impl Cache {
                 id: project.id,
                 organization: organization.id,
                 facts: ArcSwap::from_pointee(ProjectFacts::of(&project, &organization)),
+                terms: ProjectTerms::default(),
                 read_at: revision,
             })
         });
@@ -171,6 +179,7 @@ impl Cache {
             None => Arc::new(Entry {
                 facts: KeyFacts::of(&key),
                 project: slot,
+                counters: KeyCounters::default(),
                 stale: AtomicBool::new(false),
                 granted: AtomicU32::new(0),
                 first_granted: AtomicI64::new(0),

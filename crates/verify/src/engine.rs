@@ -11,9 +11,10 @@ use arc_swap::ArcSwap;
 use keyward_core::change::Revision;
 use keyward_core::clock::Clock;
 use keyward_core::contract::{Contract, ContractError};
-use keyward_core::decision::{Grant, KeyFacts, RequestFacts, Unlimited, decide};
-use keyward_core::denial::{Denial, Refusal};
+use keyward_core::decision::{Grant, KeyFacts, ProjectFacts, RequestFacts, decide};
+use keyward_core::denial::{Denial, Kind, Refusal};
 use keyward_core::id::{ApiName, KeyId, OrganizationId, ProjectId};
+use keyward_core::limits::Rate;
 use keyward_core::secret::{Digest, Format, Peppers, Recognised, Unrecognised, management_key_format};
 use keyward_core::store::{Store, StoreError};
 use keyward_core::tenancy::ManagementKey;
@@ -25,11 +26,16 @@ use crate::cache::{Cache, Entry};
 use crate::exchange::Exchanges;
 use crate::fill::Fills;
 use crate::lease::Lease;
+use crate::limits::{Charge, LimitView, Limiter, Request, Short, Unmet};
 use crate::management::ManagementKeys;
 use crate::usage::Usage;
 
 /// How often a look-up starts over because the key changed while it was on its way.
 const LOOKUPS_MAX: usize = 16;
+
+/// Failed authentications at the control plane from one network.
+static FAILED_MANAGEMENT: LazyLock<Rate> =
+    LazyLock::new(|| Rate::new(60, Duration::from_secs(60), 60).expect("60 a minute is a rate"));
 
 /// What a node knows and decides by.
 pub struct Engine {
@@ -44,6 +50,7 @@ pub struct Engine {
     pub(crate) following: tokio::sync::Mutex<()>,
     pub(crate) fills: Fills,
     pub(crate) misses: MissBudget,
+    limiter: Arc<Limiter>,
     usage: Usage,
     background: CancellationToken,
 }
@@ -108,6 +115,15 @@ pub struct Decision {
     pub outcome: Result<Grant, Denial>,
     /// The key that was presented, where it is known (also on a denial): for logs.
     pub key: Option<KeyId>,
+    /// What was taken from limits, or what they said.
+    pub charge: Charge,
+}
+
+impl Decision {
+    /// A denial before anything was known of the key.
+    pub fn denied(denial: Denial) -> Self {
+        Decision { outcome: Err(denial), key: None, charge: Charge::default() }
+    }
 }
 
 /// A decision with the exchange it opened.
@@ -162,6 +178,8 @@ impl Engine {
                 .map(|compiled| (api.name.clone(), Arc::new(compiled)))
                 .map_err(|error| StartError::Contract { api: api.name.clone(), error })
         });
+        let (limiter, wishes) = Limiter::new(Arc::clone(&store), Arc::clone(&clock));
+        limiter.restore_rates().await?;
         let engine = Arc::new(Engine {
             cache: Cache::new(apis.revision),
             lease: Lease::endless(),
@@ -171,6 +189,7 @@ impl Engine {
             following: tokio::sync::Mutex::default(),
             fills: Fills::new(),
             misses: MissBudget::new(options.misses_per_second, options.misses_per_second_per_address),
+            limiter,
             usage: Usage::new(),
             background: CancellationToken::new(),
             store,
@@ -180,6 +199,10 @@ impl Engine {
         engine.follow().await?;
         tokio::spawn(every_second(Arc::clone(&engine), |engine| async move { engine.flush_usage().await }));
         tokio::spawn(every_second(Arc::clone(&engine), |engine| async move { engine.look_after().await }));
+        let limiter = &engine.limiter;
+        tokio::spawn(Arc::clone(limiter).refill(wishes, engine.background.clone()));
+        tokio::spawn(Arc::clone(limiter).heed_recalls(engine.background.clone()));
+        tokio::spawn(every_second(Arc::clone(&engine), |engine| async move { engine.look_after_limits().await }));
         Ok(engine)
     }
 
@@ -193,12 +216,19 @@ impl Engine {
         self.apis.load().get(name).cloned()
     }
 
-    /// Decides, and notes the use or refusal. Does no I/O for a key that is cached.
+    /// Decides, and notes the use or refusal. Does no I/O for a key that is cached and whose quotas have units at
+    /// hand.
     pub async fn verify(&self, ask: &Ask<'_>) -> Decision {
-        match self.lookup(ask.api, ask.presented, ask.facts.address).await {
-            Ok(entry) => self.judge(&entry, ask),
-            Err(denial) => Decision { outcome: Err(denial), key: None },
+        for _ in 0..LOOKUPS_MAX {
+            let entry = match self.lookup(ask.api, ask.presented, ask.facts.address).await {
+                Ok(entry) => entry,
+                Err(denial) => return self.guard(ask, Decision::denied(denial)),
+            };
+            if let Some(decision) = self.judge(&entry, ask).await {
+                return self.guard(ask, decision);
+            }
         }
+        Decision::denied(UNAVAILABLE)
     }
 
     /// The same for a request that goes on after the decision.
@@ -207,7 +237,7 @@ impl Engine {
             let entry = match self.lookup(ask.api, ask.presented, ask.facts.address).await {
                 Ok(entry) => entry,
                 Err(denial) => {
-                    return Opened { decision: Decision { outcome: Err(denial), key: None }, exchange: None };
+                    return Opened { decision: self.guard(ask, Decision::denied(denial)), exchange: None };
                 }
             };
             // Registered first, looked at second: a change that this misses closes what is registered.
@@ -215,11 +245,11 @@ impl Engine {
             if entry.is_stale() {
                 continue;
             }
-            let decision = self.judge(&entry, ask);
+            let Some(decision) = self.judge(&entry, ask).await else { continue };
             let exchange = decision.outcome.is_ok().then_some(exchange);
-            return Opened { decision, exchange };
+            return Opened { decision: self.guard(ask, decision), exchange };
         }
-        Opened { decision: Decision { outcome: Err(UNAVAILABLE), key: None }, exchange: None }
+        Opened { decision: Decision::denied(UNAVAILABLE), exchange: None }
     }
 
     /// Finds the key without deciding or noting anything: to see whether the body must be read for its limits.
@@ -290,10 +320,42 @@ impl Engine {
         self.cache.forget();
     }
 
-    /// Stops the background work after a last flush.
+    /// Stops the background work after a last flush, and gives back the units of quotas that are held.
     pub async fn stop(&self) {
         self.background.cancel();
         self.flush_usage().await;
+        self.limiter.save_rates().await;
+        self.limiter.give_back_all().await;
+    }
+
+    /// How the limits of a project stand; those that count by key for the key of this lineage.
+    ///
+    /// # Errors
+    /// Where the store cannot be read.
+    pub async fn limit_views(
+        &self,
+        project: ProjectFacts,
+        contract: &Arc<Contract>,
+        lineage: Option<KeyId>,
+    ) -> Result<Vec<LimitView>, StoreError> {
+        self.limiter.views(project, contract, lineage).await
+    }
+
+    /// Counts an act of key management, where the contract limits them.
+    ///
+    /// # Errors
+    /// How long to wait, where there were too many.
+    pub fn guard_key_management(&self, project: ProjectId, contract: &Contract) -> Result<(), Duration> {
+        let Some(rate) = &contract.guards.key_management else { return Ok(()) };
+        self.limiter.guarded.managed(project, rate, self.clock.boottime_nanos())
+    }
+
+    /// Counts a failed authentication at the control plane.
+    ///
+    /// # Errors
+    /// How long to wait, where there were too many from one network.
+    pub fn guard_failed_management(&self, address: IpAddr) -> Result<(), Duration> {
+        self.limiter.guarded.failed(None, address, &FAILED_MANAGEMENT, self.clock.boottime_nanos())
     }
 
     /// The clock that decisions are taken by.
@@ -312,23 +374,93 @@ impl Engine {
         metrics::gauge!("keyward_exchanges").set(self.open_exchanges() as f64);
     }
 
-    /// Judges a key by what is known now, and notes the outcome.
-    fn judge(&self, entry: &Arc<Entry>, ask: &Ask<'_>) -> Decision {
+    /// Keeps where rates stand, gives back units that lie idle, forgets counters that nobody counts on.
+    async fn look_after_limits(&self) {
+        self.limiter.save_rates().await;
+        self.limiter.give_back_idle().await;
+        self.limiter.forget_unused();
+    }
+
+    /// Judges a key by what is known now, and notes the outcome. None where the key changed while units of a quota
+    /// were asked for: then it has to be looked up again.
+    async fn judge(&self, entry: &Arc<Entry>, ask: &Ask<'_>) -> Option<Decision> {
+        loop {
+            let short = match self.judge_at_once(entry, ask) {
+                Ok(decision) => return Some(decision),
+                Err(short) => short,
+            };
+            // In a box, like all that is rare: what a cached verify does not need must not make its future larger.
+            let asked = Box::pin(self.limiter.fetch(&short)).await;
+            if entry.is_stale() {
+                return None;
+            }
+            if let Err(error) = asked {
+                tracing::warn!(%error, "units of a quota could not be asked for: nothing is granted on a guess");
+                let project = entry.project.facts.load();
+                self.usage.refused(entry.facts.id, &project, UNAVAILABLE, self.clock.now(), ask.facts.address);
+                return Some(Decision { key: Some(entry.facts.id), ..Decision::denied(UNAVAILABLE) });
+            }
+        }
+    }
+
+    /// Judges a key with what is at hand; gives the quota of which more has to be asked for first.
+    fn judge_at_once(&self, entry: &Arc<Entry>, ask: &Ask<'_>) -> Result<Decision, Short> {
         let now = self.clock.now();
         let project = entry.project.facts.load();
         let facts = RequestFacts { api: ask.api.map(|api| &api.name), ..ask.facts };
-        let decide = |api: &ApiInForce| {
-            decide(entry, &project, &api.contract, &facts, now).and_then(|pending| pending.reserve(&Unlimited))
+        let limits = Request {
+            limiter: &self.limiter,
+            cost: facts.cost,
+            address: facts.address,
+            now,
+        };
+        let decide = |api: &ApiInForce| match decide(entry, &project, &api.contract, &facts, now) {
+            Ok(pending) => pending.reserve(&limits),
+            // Who holds a good key is told how its limits stand, whatever else is refused.
+            Err(denial) if denial.refusal().kind() == Kind::Authority => {
+                Err(Unmet::Denied(denial, limits.look(entry, &project, &api.contract)))
+            }
+            Err(denial) => Err(Unmet::Denied(denial, Charge::default())),
         };
         let outcome = match ask.api {
             Some(api) => decide(api),
-            None => self.apis.load().get(&project.api).map_or(Err(UNAVAILABLE), |api| decide(api)),
+            None => match self.apis.load().get(&project.api) {
+                Some(api) => decide(api),
+                None => Err(Unmet::Denied(UNAVAILABLE, Charge::default())),
+            },
         };
-        match &outcome {
-            Ok(_) => self.usage.granted(entry, now, facts.address),
-            Err(denial) => self.usage.refused(entry.facts.id, &project, *denial, now, facts.address),
+        let key = Some(entry.facts.id);
+        match outcome {
+            Ok((grant, charge)) => {
+                self.usage.granted(entry, now, facts.address);
+                Ok(Decision { outcome: Ok(grant), key, charge })
+            }
+            Err(Unmet::Denied(denial, charge)) => {
+                self.usage.refused(entry.facts.id, &project, denial, now, facts.address);
+                Ok(Decision { outcome: Err(denial), key, charge })
+            }
+            Err(Unmet::Ask(short)) => Err(short),
         }
-        Decision { outcome, key: Some(entry.facts.id) }
+    }
+
+    /// Where the contract limits failed authentication: a credential that is refused, too often from one network,
+    /// is refused for that. What is granted is never touched.
+    fn guard(&self, ask: &Ask<'_>, decision: Decision) -> Decision {
+        let (Err(denial), Some(api), Some(address)) = (&decision.outcome, ask.api, ask.facts.address) else {
+            return decision;
+        };
+        let Some(rate) = &api.contract.guards.failed_authentication else { return decision };
+        if denial.refusal().kind() != Kind::Credential {
+            return decision;
+        }
+        match self.limiter.guarded.failed(Some(&api.name), address, rate, self.clock.boottime_nanos()) {
+            Ok(()) => decision,
+            Err(wait) => Decision {
+                outcome: Err(Denial::new(Refusal::RateLimited)),
+                key: decision.key,
+                charge: Charge::refused_by_guard("failed_authentication", wait),
+            },
+        }
     }
 
     /// Finds the key that a credential is: in the cache, else in the store.

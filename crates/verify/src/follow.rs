@@ -149,9 +149,9 @@ impl Engine {
                 Closing::default()
             }
             Change::Key { of, .. } if narrows => self.exchanges.close(|owner: &Owner| owner.key == of.id),
-            Change::Project { of, what: ProjectChange::PlanSet { plan } } => {
-                let has_access = self.api(&of.api).is_some_and(|api| api.contract.plan_gives_access(plan));
-                self.exchanges.close(|owner| !has_access && owner.project == of.id)
+            Change::Project { of, what: ProjectChange::PlanSet { .. } | ProjectChange::AccessSet { .. } } => {
+                let shut_out = self.cache.projects_without_access(&of.api, self.api(&of.api).as_deref());
+                self.exchanges.close(|owner| owner.project == of.id && shut_out.contains(&owner.project))
             }
             Change::Api { api } => {
                 let shut_out = self.cache.projects_without_access(&api.name, self.api(&api.name).as_deref());

@@ -14,6 +14,7 @@ mod exchange;
 mod fill;
 mod follow;
 mod lease;
+pub mod limits;
 mod management;
 mod usage;
 

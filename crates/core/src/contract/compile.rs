@@ -5,14 +5,15 @@ use std::time::Duration;
 
 use super::load::Complaint;
 use super::spec::{ExampleSpec, ExpirySpec, GatewaySpec, KeySpec, NameSpec, PlaceSpec, RotationSpec, Spec};
+use super::routes::Known;
 use super::{
-    Acknowledgements, Contract, Example, ExpiryRule, GatewayRules, KeyRules, NameRule, Place, Plan, ProjectRules,
-    Refusals, RotationRules, Routes, Support, duration, is_token,
+    Acknowledgements, Contract, Example, ExpiryRule, GatewayRules, KeyRules, LimitHeaders, NameRule, Place, Plan,
+    ProjectRules, Refusals, RotationRules, Routes, Support, duration, is_token, plans,
 };
 use crate::scope::Scopes;
 use crate::secret::Format;
 
-type Result<T> = std::result::Result<T, Complaint>;
+pub(super) type Result<T> = std::result::Result<T, Complaint>;
 
 /// Headers that carry the message itself or our own word to the upstream: never a credential's place.
 const RESERVED_HEADERS: [&str; 10] = [
@@ -38,7 +39,8 @@ pub(super) fn compile(spec: Spec, resolved: String) -> Result<Contract> {
     let resources = spec.resources.clone().unwrap_or_default();
     check_scope_names(&scopes, "scopes")?;
     check_scope_names(&resources, "resources")?;
-    let plans = plans(&spec)?;
+    let plans = plans::compile(&spec)?;
+    let limit_names = plans::limit_names(&plans);
     let project = project(&spec, &plans)?;
     let key = key(&required("key", spec.key.clone())?)?;
     let known_scope = |scope: &str| scopes.contains_key(scope);
@@ -58,7 +60,13 @@ pub(super) fn compile(spec: Spec, resolved: String) -> Result<Contract> {
             create: a.create.unwrap_or_default(),
             revoke: a.revoke.unwrap_or_default(),
         }),
-        routes: Routes::compile(&routes, spec.other_routes.as_deref(), &known_scope, &known_resource)?,
+        routes: Routes::compile(
+            &routes,
+            spec.other_routes.as_deref(),
+            &Known { scope: &known_scope, resource: &known_resource, limits: &limit_names },
+        )?,
+        limit_headers: LimitHeaders::compile(spec.limit_headers.as_ref(), &limit_names)?,
+        guards: plans::guards(spec.guards.as_ref())?,
         refusals: Refusals::compile(&required("refusals", spec.refusals.clone())?)?,
         gateway: gateway(&spec.gateway.clone().unwrap_or_default())?,
         environment_variable: environment_variable(&spec)?,
@@ -72,11 +80,11 @@ pub(super) fn compile(spec: Spec, resolved: String) -> Result<Contract> {
     })
 }
 
-fn complain(field: &str, reason: impl ToString) -> Complaint {
+pub(super) fn complain(field: &str, reason: impl ToString) -> Complaint {
     Complaint::new(field, reason.to_string())
 }
 
-fn fail<T>(field: &str, reason: impl Into<String>) -> Result<T> {
+pub(super) fn fail<T>(field: &str, reason: impl Into<String>) -> Result<T> {
     Err(Complaint::new(field, reason))
 }
 
@@ -123,7 +131,7 @@ fn compile_place(field: &str, spec: &PlaceSpec) -> Result<Place> {
     }
 }
 
-fn is_plain(text: &str) -> bool {
+pub(super) fn is_plain(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
 }
 
@@ -228,18 +236,6 @@ fn rotation(spec: &RotationSpec) -> Result<RotationRules> {
         overlap_max: max.filter(|_| overlap),
         overlap_default: default.filter(|_| overlap),
     })
-}
-
-fn plans(spec: &Spec) -> Result<std::collections::BTreeMap<String, Plan>> {
-    let plans = spec.plans.clone().unwrap_or_default();
-    let compiled = plans.into_iter().map(|(name, plan)| {
-        if !is_plain(&name) || name.len() > 63 {
-            return fail(&format!("plans.{name}"), "a plan's name is at most 63 letters, digits, _ and -");
-        }
-        let title = plan.title.unwrap_or_else(|| name.clone());
-        Ok((name, Plan { title, access: plan.access.unwrap_or(true) }))
-    });
-    compiled.collect()
 }
 
 fn project(spec: &Spec, plans: &std::collections::BTreeMap<String, Plan>) -> Result<ProjectRules> {

@@ -8,17 +8,21 @@
 mod compile;
 pub mod duration;
 mod load;
+mod plans;
 mod refusals;
 mod routes;
 mod rules;
 pub mod spec;
+mod tell;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 pub use load::{CONTRACT_BYTES_MAX, ContractError, Difference, Presets, differences};
+pub use plans::{Guards, Plan};
 pub use refusals::{Answer, INVALID_KEY, Refusals};
 pub use routes::{Needs, OtherRoutes, Resource, ResourceFrom, Route, Routes};
+pub use tell::{Fact, LimitFact, LimitHeaders, Piece, Template, Told};
 pub use rules::{ExpiryRule, KeyRules, NameRule, RotationRefused, RotationRules};
 
 /// A contract, complete and checked.
@@ -50,6 +54,10 @@ pub struct Contract {
     pub project: ProjectRules,
     /// The plans, by name.
     pub plans: BTreeMap<String, Plan>,
+    /// How callers are told about limits.
+    pub limit_headers: LimitHeaders,
+    /// Rates of what is no request to the API.
+    pub guards: Guards,
     /// The answers to what is refused.
     pub refusals: Refusals,
     /// How the gateway serves the API.
@@ -108,15 +116,6 @@ pub struct ProjectRules {
     pub default_plan: String,
 }
 
-/// What a plan gives.
-#[derive(Debug, Clone)]
-pub struct Plan {
-    /// What people call it.
-    pub title: String,
-    /// Whether it includes the API at all.
-    pub access: bool,
-}
-
 /// How the gateway serves the API.
 #[derive(Debug, Clone)]
 pub struct GatewayRules {
@@ -168,9 +167,10 @@ impl Contract {
         compile::compile(spec, resolved).map_err(|complaint| complaint.at(source))
     }
 
-    /// Whether a project on this plan may use the API at all.
-    pub fn plan_gives_access(&self, plan: &str) -> bool {
-        self.plans.get(plan).is_some_and(|plan| plan.access)
+    /// Whether a project on this plan may use the API at all; `is_granted`: whether the operator gave it access,
+    /// which some plans ask for besides.
+    pub fn gives_access(&self, plan: &str, is_granted: bool) -> bool {
+        self.plans.get(plan).is_some_and(|plan| plan.access && (is_granted || !plan.on_request))
     }
 
     /// How many live keys a project may have, given its own limit; none for any number.

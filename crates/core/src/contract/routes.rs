@@ -3,8 +3,12 @@
 //! Paths are matched as they stand after the gateway made them unambiguous (no `..`, no encoded slashes).
 //! The first route of the file that fits decides.
 
+use std::collections::BTreeSet;
+
 use super::load::Complaint;
 use super::spec::{ResourceSpec, RouteSpec};
+use super::tell::Told;
+use crate::limits::COST_MAX;
 
 /// All routes of a contract.
 #[derive(Debug, Clone, Default)]
@@ -30,12 +34,23 @@ pub enum OtherRoutes {
 pub struct Route {
     methods: Vec<String>,
     segments: Vec<Segment>,
+    /// What one request costs.
+    pub cost: u64,
+    /// What the gateway answers by itself, for a good key, in the upstream's place.
+    pub answer: Option<Told>,
     /// The scopes a key needs, all of them.
     pub scopes: Vec<Box<str>>,
     /// The capture that names the project.
     pub project: Option<String>,
     /// The resource that is touched.
     pub resource: Option<Resource>,
+}
+
+/// What a contract's routes may speak of.
+pub(super) struct Known<'a> {
+    pub scope: &'a dyn Fn(&str) -> bool,
+    pub resource: &'a dyn Fn(&str) -> bool,
+    pub limits: &'a BTreeSet<String>,
 }
 
 /// A resource that a route touches.
@@ -104,8 +119,7 @@ impl Routes {
     pub(super) fn compile(
         specs: &[RouteSpec],
         others: Option<&str>,
-        scopes: &dyn Fn(&str) -> bool,
-        resources: &dyn Fn(&str) -> bool,
+        known: &Known<'_>,
     ) -> Result<Self, Complaint> {
         let others = match others {
             None | Some("allow") => OtherRoutes::Allow,
@@ -116,7 +130,7 @@ impl Routes {
                 return Err(Complaint::new("other_routes", reason));
             }
         };
-        let routes = specs.iter().enumerate().map(|(i, spec)| Route::compile(i, spec, scopes, resources));
+        let routes = specs.iter().enumerate().map(|(i, spec)| Route::compile(i, spec, known));
         Ok(Routes { routes: routes.collect::<Result<_, _>>()?, others })
     }
 }
@@ -151,12 +165,7 @@ impl Route {
         ended.then_some(captures)
     }
 
-    fn compile(
-        index: usize,
-        spec: &RouteSpec,
-        scopes: &dyn Fn(&str) -> bool,
-        resources: &dyn Fn(&str) -> bool,
-    ) -> Result<Self, Complaint> {
+    fn compile(index: usize, spec: &RouteSpec, known: &Known<'_>) -> Result<Self, Complaint> {
         let complain = |part: &str, reason: String| Complaint::new(format!("routes.{index}{part}"), reason);
         let path = spec.path.as_deref().ok_or_else(|| complain("", "a route has a path".into()))?;
         let segments = compile_path(path).map_err(|reason| complain(".path", reason))?;
@@ -166,7 +175,7 @@ impl Route {
             return Err(complain(".methods", format!("\"{bad}\" is no method in capital letters")));
         }
         let needed = spec.scopes.clone().unwrap_or_default();
-        if let Some(unknown) = needed.iter().find(|scope| !scopes(scope)) {
+        if let Some(unknown) = needed.iter().find(|scope| !(known.scope)(scope)) {
             return Err(complain(".scopes", format!("\"{unknown}\" is not among [scopes]")));
         }
         if let Some(project) = spec.project.as_deref().filter(|name| !captured(name)) {
@@ -174,9 +183,19 @@ impl Route {
         }
         let resource = match &spec.resource {
             None => None,
-            Some(spec) => Some(compile_resource(spec, &captured, resources).map_err(|r| complain(".resource", r))?),
+            Some(spec) => Some(compile_resource(spec, &captured, known.resource).map_err(|r| complain(".resource", r))?),
+        };
+        let cost = spec.cost.unwrap_or(1);
+        if cost > COST_MAX {
+            return Err(complain(".cost", format!("is a whole number from 0 to {COST_MAX}")));
+        }
+        let answer = match &spec.answer {
+            None => None,
+            Some(answer) => Some(Told::compile(answer, known.limits).map_err(|reason| complain(".answer", reason))?),
         };
         Ok(Route {
+            cost,
+            answer,
             methods,
             scopes: needed.into_iter().map(String::into_boxed_str).collect(),
             project: spec.project.clone(),
@@ -234,7 +253,8 @@ mod tests {
     fn routes(paths: &[&str], others: &str) -> Routes {
         let specs: Vec<RouteSpec> =
             paths.iter().map(|p| RouteSpec { path: Some((*p).into()), ..RouteSpec::default() }).collect();
-        Routes::compile(&specs, Some(others), &|_| true, &|_| true).unwrap()
+        let known = Known { scope: &|_| true, resource: &|_| true, limits: &BTreeSet::new() };
+        Routes::compile(&specs, Some(others), &known).unwrap()
     }
 
     fn captured<'p>(routes: &Routes, path: &'p str) -> Option<Vec<(String, &'p str)>> {

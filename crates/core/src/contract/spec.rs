@@ -42,6 +42,10 @@ pub struct Spec {
     pub project: Option<ProjectSpec>,
     /// What a key's project may do.
     pub plans: Option<BTreeMap<String, PlanSpec>>,
+    /// How callers are told about limits.
+    pub limit_headers: Option<LimitHeadersSpec>,
+    /// Rates of what is no request to the API.
+    pub guards: Option<GuardsSpec>,
     /// The answer to everything that is refused.
     pub refusals: Option<RefusalsSpec>,
     /// How the gateway serves the API.
@@ -174,6 +178,10 @@ pub struct RouteSpec {
     pub path: Option<String>,
     /// The scopes a key needs, all of them.
     pub scopes: Option<Vec<String>>,
+    /// What one request costs; 1 where nothing is said.
+    pub cost: Option<u64>,
+    /// What the gateway answers by itself, for a good key, as JSON in which facts are filled in.
+    pub answer: Option<toml::Value>,
     /// The capture that names the project the request is about.
     pub project: Option<String>,
     /// The resource that the request touches.
@@ -212,6 +220,78 @@ pub struct PlanSpec {
     pub title: Option<String>,
     /// Whether it includes the API at all.
     pub access: Option<bool>,
+    /// Whether each project needs the operator's word for its access besides.
+    pub on_request: Option<bool>,
+    /// What the plan gives, for people.
+    pub features: Option<Vec<String>>,
+    /// How fast, by name.
+    pub rates: Option<BTreeMap<String, RateSpec>>,
+    /// How much, by name.
+    pub quotas: Option<BTreeMap<String, QuotaSpec>>,
+}
+
+/// A rate limit.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RateSpec {
+    /// How many in the time.
+    pub limit: Option<u64>,
+    /// The time, such as `1m`.
+    pub per: Option<String>,
+    /// How many at once; the limit where nothing is said.
+    pub burst: Option<u64>,
+    /// Whose requests share it: `key`, `project`, `organization` or `address`.
+    pub by: Option<String>,
+    /// What is counted: `requests` (where nothing is said) or `cost`.
+    pub counts: Option<String>,
+}
+
+/// A quota.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct QuotaSpec {
+    /// How much in a period.
+    pub limit: Option<u64>,
+    /// `day`, `month` or `lifetime`.
+    pub per: Option<String>,
+    /// Whose requests share it: `key`, `project` or `organization`.
+    pub by: Option<String>,
+    /// What is counted: `cost` (where nothing is said) or `requests`.
+    pub counts: Option<String>,
+    /// Whether what the upstream fails is given back.
+    pub failures_free: Option<bool>,
+}
+
+/// How callers are told about limits.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LimitHeadersSpec {
+    /// Whether the standard fields `RateLimit-Policy` and `RateLimit` are sent.
+    pub standard: Option<bool>,
+    /// Further headers, each with its value, in which facts are filled in.
+    pub own: Option<BTreeMap<String, String>>,
+}
+
+/// Rates of what is no request to the API.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GuardsSpec {
+    /// Making, rotating and changing keys, by project.
+    pub key_management: Option<GuardSpec>,
+    /// Requests whose credential is refused, by address.
+    pub failed_authentication: Option<GuardSpec>,
+}
+
+/// A rate of what is no request to the API.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GuardSpec {
+    /// How many in the time; 0 for any number.
+    pub limit: Option<u64>,
+    /// The time, such as `1m`.
+    pub per: Option<String>,
+    /// How many at once; the limit where nothing is said.
+    pub burst: Option<u64>,
 }
 
 /// The answers to what is refused.

@@ -8,11 +8,13 @@ use keyward_core::change::{Entry, Idempotency, Proposal, Revision};
 use keyward_core::clock::Timestamp;
 use keyward_core::id::{ApiName, KeyId, ManagementKeyId, OrganizationId, ProjectId, StoreId};
 use keyward_core::key::Key;
+use keyward_core::limits::QuotaCounter;
+use keyward_core::limits::block::{BlockAnswer, BlockAsk, Tally};
 use keyward_core::log::SignedHead;
 use keyward_core::secret::{Digest, PepperVersion};
 use keyward_core::store::*;
 use keyward_core::tenancy::{Api, ManagementKey, Organization, Project};
-use keyward_core::usage::{Event, KeyUsage, UsageBatch, UsageRow};
+use keyward_core::usage::{Event, Fold, KeyUsage, UsageBatch, UsageCount, UsageRow};
 
 /// What happens with every key that was read, before it is handed on.
 #[async_trait]
@@ -72,6 +74,13 @@ passed_on! {
     idempotency(caller: &str, key: &str) -> Option<Idempotency>;
     record_usage(batch: &UsageBatch) -> ();
     usage(project: ProjectId, from: Timestamp, to: Timestamp) -> Vec<UsageRow>;
+    usage_counts(project: ProjectId, from: Timestamp, to: Timestamp, fold: Fold) -> Vec<UsageCount>;
+    forget_usage(minutes: Timestamp, hours: Timestamp, limit: u32) -> bool;
+    exchange_block(ask: &BlockAsk) -> BlockAnswer;
+    recalled_blocks(holder: u128) -> Vec<(QuotaCounter, Box<str>)>;
+    quota_tallies(counters: &[(QuotaCounter, Box<str>)]) -> Vec<Tally>;
+    save_rates(rates: &[SavedRate]) -> ();
+    saved_rates(now: Timestamp) -> Vec<SavedRate>;
     events(project: ProjectId, filter: &EventFilter, before: Option<EventPosition>, limit: u32) -> Vec<(EventPosition, Event)>;
     verify_log(heads: &[SignedHead]) -> LogVerdict;
     backup(to: &Path) -> Revision;

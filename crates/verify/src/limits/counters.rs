@@ -1,0 +1,101 @@
+//! All counters of a node, by what they count. A counter is made at its first use and forgotten once nobody
+//! counts on it and forgetting changes nothing: a rate whose burst is all there, a quota of which nothing is held.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher, Hash, RandomState};
+use std::sync::Arc;
+
+use keyward_core::clock::Timestamp;
+use keyward_core::limits::QuotaCounter;
+use parking_lot::Mutex;
+
+use super::cell::{QuotaCell, RateCell, RateId, RateState};
+
+const SHARDS: usize = 64;
+
+/// Counters by what they count, in shards so that first uses do not wait for one another.
+#[derive(Debug)]
+pub(crate) struct Counters {
+    rates: Sharded<RateId, RateCell>,
+    quotas: Sharded<QuotaCounter, QuotaCell>,
+}
+
+#[derive(Debug)]
+struct Sharded<K, V> {
+    shards: Box<[Mutex<HashMap<K, Arc<V>>>]>,
+    hasher: RandomState,
+}
+
+impl<K: Hash + Eq + Clone, V> Sharded<K, V> {
+    fn new() -> Self {
+        Sharded { shards: (0..SHARDS).map(|_| Mutex::default()).collect(), hasher: RandomState::new() }
+    }
+
+    fn shard(&self, key: &K) -> &Mutex<HashMap<K, Arc<V>>> {
+        &self.shards[self.hasher.hash_one(key) as usize % SHARDS]
+    }
+
+    fn get_or_make(&self, key: K, make: impl FnOnce(K) -> V) -> Arc<V> {
+        let mut shard = self.shard(&key).lock();
+        if let Some(known) = shard.get(&key) {
+            return Arc::clone(known);
+        }
+        let made = Arc::new(make(key.clone()));
+        shard.insert(key, Arc::clone(&made));
+        made
+    }
+
+    fn known(&self, key: &K) -> Option<Arc<V>> {
+        self.shard(key).lock().get(key).cloned()
+    }
+
+    /// Forgets those that nobody else refers to and that may be forgotten.
+    fn forget(&self, may_be: impl Fn(&V) -> bool) {
+        for shard in &self.shards {
+            shard.lock().retain(|_, cell| Arc::strong_count(cell) > 1 || !may_be(cell));
+        }
+    }
+}
+
+impl Counters {
+    pub fn new() -> Self {
+        Counters { rates: Sharded::new(), quotas: Sharded::new() }
+    }
+
+    /// The counter of a rate.
+    pub fn rate(&self, id: RateId) -> Arc<RateCell> {
+        self.rates.get_or_make(id, RateCell::new)
+    }
+
+    /// The counter of a rate, if it was used.
+    pub fn known_rate(&self, id: &RateId) -> Option<Arc<RateCell>> {
+        self.rates.known(id)
+    }
+
+    /// The counter of a quota.
+    pub fn quota(&self, id: QuotaCounter) -> Arc<QuotaCell> {
+        self.quotas.get_or_make(id, QuotaCell::new)
+    }
+
+    /// The counter of a quota, if it was used.
+    pub fn known_quota(&self, id: &QuotaCounter) -> Option<Arc<QuotaCell>> {
+        self.quotas.known(id)
+    }
+
+    /// Puts a rate's counter where it stood before a restart.
+    pub fn restore(&self, id: RateId, state: RateState) {
+        *self.rate(id).state.lock() = state;
+    }
+
+    /// Forgets what nobody counts on.
+    pub fn forget_unused(&self, now: Timestamp, boottime: i64) {
+        self.rates.forget(|cell| {
+            let state = cell.state.lock();
+            state.full_at() <= boottime && !state.is_dirty
+        });
+        self.quotas.forget(|cell| {
+            let state = cell.state.lock();
+            state.left() == 0 || !state.counts(now)
+        });
+    }
+}

@@ -1,0 +1,128 @@
+//! Limits on this node: rates counted in memory, quotas spent from blocks that the store gave durably.
+//!
+//! `terms` says which limits hold for a key, `cell` what one counter does, `reserve` takes from all of them or from
+//! none, `charge` is what came of it, `blocks` exchanges units with the store, `saved` carries rates over a restart,
+//! `guards` limits what is no request to an API, `views` tells how limits stand.
+
+mod blocks;
+mod cell;
+mod charge;
+mod counters;
+mod guards;
+mod reserve;
+mod saved;
+
+mod terms;
+mod views;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arc_swap::ArcSwapOption;
+use keyward_core::clock::{Clock, Entropy, SystemEntropy};
+use keyward_core::contract::Contract;
+use keyward_core::decision::ProjectFacts;
+use keyward_core::store::Store;
+use parking_lot::Mutex;
+use tokio::sync::mpsc;
+
+use self::cell::{QuotaCell, RateCell};
+pub(crate) use self::counters::Counters;
+pub(crate) use self::guards::Guarded;
+pub(crate) use self::reserve::{Request, Short, Unmet};
+use self::terms::{Bound, Terms};
+pub use charge::{Charge, LimitKind, LimitState};
+pub use views::LimitView;
+
+use crate::cache::Entry;
+
+/// The limits of a node.
+pub(crate) struct Limiter {
+    pub counters: Counters,
+    pub guarded: Guarded,
+    store: Arc<dyn Store>,
+    clock: Arc<dyn Clock>,
+    /// This run of the node, as holder of blocks.
+    holder: u128,
+    /// Rates that moved since they were last kept.
+    moved: Mutex<Vec<Arc<RateCell>>>,
+    /// Quotas of which this node may hold units, by where they lie in memory.
+    holding: Mutex<HashMap<usize, Arc<QuotaCell>>>,
+    wanted: mpsc::UnboundedSender<Short>,
+}
+
+/// The terms of a project, kept beside its facts.
+#[derive(Debug, Default)]
+pub(crate) struct ProjectTerms(ArcSwapOption<OfProject>);
+
+#[derive(Debug)]
+struct OfProject {
+    terms: Arc<Terms>,
+    /// What every key of the project counts on, where none counts by key.
+    shared: Option<Arc<Bound>>,
+}
+
+/// The counters of a key, kept beside its facts; empty where those of its project are all.
+#[derive(Debug, Default)]
+pub(crate) struct KeyCounters(ArcSwapOption<Bound>);
+
+impl Limiter {
+    /// Limits over a store, and where wishes for more units arrive: for [`Limiter::refill`].
+    pub fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>) -> (Arc<Self>, mpsc::UnboundedReceiver<Short>) {
+        let mut holder = [0; 16];
+        SystemEntropy.fill(&mut holder);
+        let (wanted, wishes) = mpsc::unbounded_channel();
+        let limiter = Limiter {
+            counters: Counters::new(),
+            guarded: Guarded::default(),
+            store,
+            clock,
+            holder: u128::from_be_bytes(holder),
+            moved: Mutex::default(),
+            holding: Mutex::default(),
+            wanted,
+        };
+        (Arc::new(limiter), wishes)
+    }
+
+    /// What a key counts on under its project's and contract's present terms.
+    fn bound(&self, key: &Entry, project: &Arc<ProjectFacts>, contract: &Arc<Contract>) -> Arc<Bound> {
+        let known = key.project.terms.0.load();
+        match &*known {
+            Some(known) if known.terms.are_of(project, contract) => self.bound_by(key, known),
+            _ => {
+                let made = Arc::new(self.terms_of(key, project, contract));
+                key.project.terms.0.store(Some(Arc::clone(&made)));
+                self.bound_by(key, &made)
+            }
+        }
+    }
+
+    fn bound_by(&self, key: &Entry, known: &OfProject) -> Arc<Bound> {
+        if let Some(shared) = &known.shared {
+            return Arc::clone(shared);
+        }
+        match &*key.counters.0.load() {
+            Some(own) if Arc::ptr_eq(&own.terms, &known.terms) => Arc::clone(own),
+            _ => {
+                let own = Arc::new(Bound::new(Arc::clone(&known.terms), &key.facts, &self.counters));
+                key.counters.0.store(Some(Arc::clone(&own)));
+                own
+            }
+        }
+    }
+
+    fn terms_of(&self, key: &Entry, project: &Arc<ProjectFacts>, contract: &Arc<Contract>) -> OfProject {
+        let terms = Arc::new(Terms::of(project, contract));
+        terms.distrust_before(&self.counters);
+        let shared = (!terms.count_by_key())
+            .then(|| Arc::new(Bound::new(Arc::clone(&terms), &key.facts, &self.counters)));
+        OfProject { terms, shared }
+    }
+
+    /// Forgets counters that nobody counts on.
+    pub fn forget_unused(&self) {
+        self.counters.forget_unused(self.clock.now(), self.clock.boottime_nanos());
+        self.guarded.forget_unused(self.clock.boottime_nanos());
+    }
+}
