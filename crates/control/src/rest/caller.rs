@@ -1,7 +1,7 @@
 //! Who asks: the management key in `Authorization`, checked before a handler runs; and what handlers take of
 //! a request beside its body: [`Asking`] and [`Id`].
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 
 use axum::extract::{ConnectInfo, FromRequestParts, RawPathParams, Request, State};
@@ -31,10 +31,11 @@ pub(super) async fn admit(
     mut request: Request,
     next: Next,
 ) -> Result<Response, Problem> {
-    let presented = bearer(request.headers()).ok_or_else(unauthenticated)?;
+    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0.ip().to_canonical());
+    let presented = bearer(request.headers()).ok_or_else(|| not_admitted(&control, peer))?;
     let key = control.engine.authenticate(presented).await.map_err(|denial| match denial.refusal() {
         Refusal::Unavailable => Problem::from(ControlError::Unavailable("the lease does not hold".into())),
-        _ => unauthenticated(),
+        _ => not_admitted(&control, peer),
     })?;
     let admitted_by = AdmittedBy(key.id);
     let caller = Caller::ManagementKey(key);
@@ -44,14 +45,21 @@ pub(super) async fn admit(
     {
         return Err(ControlError::Forbidden(first).into());
     }
-    let origin = Origin {
-        address: request.extensions().get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0.ip().to_canonical()),
-        request_id: request.extensions().get::<RequestId>().map(|id| id.0.clone()),
-    };
+    let origin =
+        Origin { address: peer, request_id: request.extensions().get::<RequestId>().map(|id| id.0.clone()) };
     request.extensions_mut().insert(Asking(Asked { caller, origin, repeat: None }));
     let mut response = next.run(request).await;
     response.extensions_mut().insert(admitted_by);
     Ok(response)
+}
+
+/// The answer to a request without a management key that opens: the same whatever is wrong with it, and another
+/// where too many came from one network. Who has a good key never comes here.
+fn not_admitted(control: &Rest, peer: Option<IpAddr>) -> Problem {
+    match peer.map(|address| control.engine.guard_failed_management(address)) {
+        Some(Err(retry_after)) => ControlError::RateLimited { retry_after }.into(),
+        Some(Ok(())) | None => unauthenticated(),
+    }
 }
 
 /// The one credential in the one header; none where it is not exactly that.

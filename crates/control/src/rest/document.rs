@@ -82,7 +82,7 @@ fn object<'a>(components: &'a mut Components, name: &str) -> Option<&'a mut Obje
 }
 
 /// The fields that hold one of a few words.
-fn words() -> [(&'static str, &'static str, Vec<Value>); 8] {
+fn words() -> [(&'static str, &'static str, Vec<Value>); 10] {
     let standings = Standing::ALL.map(|standing| json!(standing.as_str())).to_vec();
     let tenant = || vec![json!("active"), json!("suspended"), json!("deleted")];
     [
@@ -92,6 +92,8 @@ fn words() -> [(&'static str, &'static str, Vec<Value>); 8] {
         ("Project", "state", tenant()),
         ("Project", "environment", vec![json!("live"), json!("test")]),
         ("CreateProject", "environment", vec![json!("live"), json!("test"), Value::Null]),
+        ("Limit", "kind", vec![json!("rate"), json!("quota")]),
+        ("Limit", "by", vec![json!("key"), json!("project"), json!("organization"), json!("address")]),
         ("ManagementKey", "state", vec![json!("active"), json!("expired"), json!("revoked")]),
         ("Actor", "kind", vec![json!("management_key"), json!("operator")]),
     ]
@@ -103,7 +105,7 @@ fn name_words_of_parameters(operation: &mut Operation) {
         let words = match parameter.name.as_str() {
             "state" => Standing::ALL.map(Standing::as_str).to_vec(),
             "step" => vec!["hour", "day"],
-            "by" => vec!["key", "outcome"],
+            "by" => vec!["key", "outcome", "key_and_outcome"],
             _ => continue,
         };
         if let Some(RefOr::T(Schema::Object(schema))) = &mut parameter.schema {

@@ -26,8 +26,7 @@ impl Fields {
     /// Reads a field; none where something is wrong with it, which is noted.
     pub fn take<T: Field>(&mut self, name: &str) -> Option<T> {
         let value = self.left.remove(name);
-        let read = T::read(value);
-        self.faults.take(name, read)
+        T::take(name, value, &mut self.faults)
     }
 
     /// Ends the reading: what is left is no field of this request.
@@ -76,6 +75,11 @@ type Read<T> = Result<T, String>;
 /// A field: required, optional or three-valued, by its type.
 pub(super) trait Field: Sized {
     fn read(value: Option<Value>) -> Read<Self>;
+
+    /// Reads it, or notes what is wrong: with the field as a whole, unless it knows its parts by name.
+    fn take(name: &str, value: Option<Value>, faults: &mut Faults) -> Option<Self> {
+        faults.take(name, Self::read(value))
+    }
 }
 
 /// A value that a field can have.

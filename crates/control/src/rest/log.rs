@@ -334,10 +334,13 @@ fn details(change: &Change) -> Value {
         Change::Project { what, .. } => match what {
             ProjectChange::Created { project } => json!({
                 "name": project.name, "api": project.api, "plan": project.plan, "environment": project.environment,
+                "access": project.is_granted,
             }),
             ProjectChange::Renamed { name } => json!({ "name": name }),
             ProjectChange::PlanSet { plan } => json!({ "plan": plan }),
             ProjectChange::ActiveKeyLimitSet { limit } => json!({ "active_key_limit": limit }),
+            ProjectChange::LimitSet { name, limit } => json!({ "limits": { name: limit } }),
+            ProjectChange::AccessSet { is_granted } => json!({ "access": is_granted }),
             ProjectChange::Suspended | ProjectChange::Resumed | ProjectChange::Deleted => json!({}),
         },
         Change::Key { what, .. } => key_details(what),

@@ -14,6 +14,7 @@ mod fields;
 mod hygiene;
 mod key_answer;
 mod keys;
+mod limits;
 mod log;
 mod management_keys;
 mod organizations;
@@ -55,6 +56,7 @@ fn doors(control: Rest) -> Doors {
         .open(&[P::ProjectsWrite], routes!(projects::delete_project))
         .open(&[P::ProjectsWrite], routes!(projects::suspend_project))
         .open(&[P::ProjectsWrite], routes!(projects::resume_project))
+        .open(&[P::ProjectsRead], routes!(limits::read_limits))
         .open(&[P::ProjectsRead], routes!(usage::count_usage))
         .open(&[P::ProjectsRead], routes!(log::list_events))
         .open(&[P::KeysRead], routes!(keys::list_keys))

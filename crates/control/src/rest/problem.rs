@@ -3,6 +3,8 @@
 //! A handler's error travels as a [`Problem`] in the response's extensions; the outermost layer writes it
 //! out, once it knows the request's id.
 
+use std::time::Duration;
+
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
@@ -43,6 +45,8 @@ codes! {
     Unauthenticated = "unauthenticated", UNAUTHORIZED, "A management key is required";
     /// The management key may not do this.
     Forbidden = "forbidden", FORBIDDEN, "Not allowed";
+    /// The project's plan does not have the API in it.
+    PlanForbids = "plan_forbids", FORBIDDEN, "The plan does not give access";
     /// Nothing there, or nothing within reach.
     NotFound = "not_found", NOT_FOUND, "Not found";
     /// The path is known, the method is not for it.
@@ -69,6 +73,8 @@ codes! {
     Conflict = "conflict", CONFLICT, "The state changed in between";
     /// Statements to acknowledge first.
     AcknowledgementRequired = "acknowledgement_required", PRECONDITION_REQUIRED, "An acknowledgement is required";
+    /// Too many in too short a time.
+    RateLimited = "rate_limited", TOO_MANY_REQUESTS, "Too many requests";
     /// One key, two requests.
     IdempotencyKeyReused = "idempotency_key_reused", UNPROCESSABLE_ENTITY, "The Idempotency-Key was used for another request";
     /// It is there already.
@@ -83,6 +89,9 @@ codes! {
     Internal = "internal", INTERNAL_SERVER_ERROR, "Internal error";
 }
 
+/// The longest wait, in seconds, that a client should sit out by itself.
+const RETRIED_AT_ONCE: u64 = 60;
+
 const INTERNAL: &str = "Something went wrong here, not with the request. Support can find it by its request_id.";
 
 /// A problem on its way out.
@@ -95,6 +104,8 @@ pub struct Problem {
     log: Option<String>,
     errors: Vec<Fault>,
     statements: Vec<String>,
+    /// After how many seconds it is worth trying again.
+    retry_after: Option<u64>,
 }
 
 /// A problem as the caller sees it.
@@ -143,7 +154,9 @@ pub(super) struct FieldProblem {
 impl Problem {
     /// Of this kind, with a sentence for the caller.
     pub fn new(code: Code, detail: impl Into<String>) -> Self {
-        Problem { code, detail: detail.into(), log: None, errors: Vec::new(), statements: Vec::new() }
+        let retry_after = matches!(code, Code::Unavailable | Code::OutcomeUnknown).then_some(1);
+        let (errors, statements) = (Vec::new(), Vec::new());
+        Problem { code, detail: detail.into(), log: None, errors, statements, retry_after }
     }
 
     /// Fields that are not valid.
@@ -189,14 +202,14 @@ impl Problem {
         let headers = response.headers_mut();
         headers.remove(header::CONTENT_LENGTH);
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-        match self.code {
-            Code::Unauthenticated => {
-                headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"keyward\""));
+        if self.code == Code::Unauthenticated {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"keyward\""));
+        }
+        if let Some(seconds) = self.retry_after {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+            if seconds > RETRIED_AT_ONCE {
+                headers.insert("x-should-retry", HeaderValue::from_static("false"));
             }
-            Code::Unavailable | Code::OutcomeUnknown => {
-                headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
-            }
-            _ => {}
         }
         response
     }
@@ -226,6 +239,9 @@ impl From<ControlError> for Problem {
             ControlError::AcknowledgementRequired(statements) => {
                 Problem { statements, ..Problem::new(code, detail) }
             }
+            ControlError::RateLimited { retry_after } => {
+                Problem { retry_after: Some(seconds(retry_after)), ..Problem::new(code, detail) }
+            }
             _ => Problem { log, ..Problem::new(code, detail) },
         }
     }
@@ -245,6 +261,8 @@ fn code(error: &ControlError) -> Code {
         ControlError::SeveralLiveKeys | ControlError::Conflict(_) => Code::Conflict,
         ControlError::ActionNotOffered(_) => Code::ActionNotOffered,
         ControlError::Suspended(_) => Code::Suspended,
+        ControlError::PlanForbids { .. } => Code::PlanForbids,
+        ControlError::RateLimited { .. } => Code::RateLimited,
         ControlError::AcknowledgementRequired(_) => Code::AcknowledgementRequired,
         ControlError::IdempotencyKeyReused => Code::IdempotencyKeyReused,
         ControlError::AlreadyExists(_) => Code::AlreadyExists,
@@ -307,10 +325,25 @@ fn specific_detail(error: &ControlError) -> String {
             format!("The contract of this API does not let anyone {action}.")
         }
         ControlError::Suspended(what) => format!("The {what} is suspended; resume it first."),
+        ControlError::PlanForbids { plan, is_on_request, support } => {
+            let ask = if support.is_empty() { "support" } else { support };
+            match is_on_request {
+                true => format!("The plan {plan} gives access on request: ask {ask} for it."),
+                false => format!("The plan {plan} does not include API access. Ask {ask} for another plan."),
+            }
+        }
+        ControlError::RateLimited { retry_after } => {
+            format!("Too many in too short a time: nothing was done. Try again in {} s.", seconds(*retry_after))
+        }
         ControlError::AlreadyExists(what) => format!("There is {what} already."),
         // Told above; the words are for the log, but hold nothing that a caller may not see.
         other => other.to_string(),
     }
+}
+
+/// A wait in whole seconds, rounded up: who waits so long is not refused again for having come too early.
+fn seconds(wait: Duration) -> u64 {
+    wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0)).max(1)
 }
 
 /// What a request without a management key that opens is answered with, whatever is wrong with it.

@@ -1,5 +1,7 @@
 //! Projects over HTTP.
 
+use std::collections::BTreeMap;
+
 use axum::Json;
 use axum::extract::State;
 use keyward_core::clock::Timestamp;
@@ -14,6 +16,7 @@ use super::caller::{Asking, Id};
 use super::doors::Rest;
 use super::fields::{Nothing, body};
 use super::key_answer::KeyAnswer;
+use super::limits::{LimitEdits, OwnLimitAnswer};
 use super::problem::Problem;
 use super::query::{self, List, Page, limit};
 use crate::use_cases::{self, Edit, NewProject, ProjectEdit, ProjectMade, SeenProject};
@@ -30,8 +33,18 @@ pub(super) struct ProjectAnswer {
     api: String,
     /// What it is called.
     name: String,
-    /// Its plan.
+    /// Its plan: the name in the contract.
     plan: String,
+    /// What people call the plan.
+    plan_title: String,
+    /// What the plan gives, for people.
+    plan_features: Vec<String>,
+    /// Whether the operator gave it access, which some plans ask for.
+    access: bool,
+    /// Whether plan and operator open the API to it now.
+    has_access: bool,
+    /// Limits of its own, by name, in place of the plan's.
+    limits: BTreeMap<String, OwnLimitAnswer>,
     /// live or test.
     #[schema(value_type = String)]
     environment: Environment,
@@ -54,12 +67,18 @@ pub(super) struct ProjectAnswer {
 impl From<SeenProject> for ProjectAnswer {
     fn from(seen: SeenProject) -> Self {
         let project = seen.project;
+        let limits = project.limits.into_iter().map(|(name, own)| (name, own.into())).collect();
         ProjectAnswer {
             id: project.id.to_string(),
             organization: project.organization.to_string(),
             api: project.api.to_string(),
             name: project.name,
-            plan: project.plan,
+            plan: seen.plan.name,
+            plan_title: seen.plan.title,
+            plan_features: seen.plan.features,
+            access: project.is_granted,
+            has_access: seen.has_access,
+            limits,
             environment: project.environment,
             state: project.state.as_str(),
             active_key_limit: seen.active_key_limit,
@@ -102,6 +121,9 @@ body! {
         /// live or test; live where none.
         #[schema(value_type = Option<String>)]
         environment: Option<Environment>,
+        /// Whether it has access where its plan asks for the operator's word. True takes the scope plans:write on
+        /// everything.
+        access: Option<bool>,
     }
 }
 
@@ -118,7 +140,8 @@ pub(super) struct ProjectWithKey {
 
 /// Make a project
 ///
-/// Where the contract issues a first key with the project, its secret is in this one answer.
+/// Where the contract issues a first key with the project, its secret is in this one answer. A project without
+/// access to the API is made without a key.
 #[utoipa::path(post, path = "/v1/organizations/{organization}/projects", tag = "projects",
     request_body = CreateProject,
     params(("organization" = String, Path, description = "The organization")),
@@ -129,7 +152,8 @@ pub(super) async fn create_project(
     Making { asked, wish }: Making<CreateProject>,
 ) -> Result<Made<ProjectWithKey>, Problem> {
     let environment = wish.environment.unwrap_or_default();
-    let wish = NewProject { name: wish.name, api: wish.api, plan: wish.plan, environment };
+    let is_granted = wish.access.unwrap_or(false);
+    let wish = NewProject { name: wish.name, api: wish.api, plan: wish.plan, environment, is_granted };
     let ProjectMade { project, key, secret, is_repeated } =
         control.create_project(&asked, organization, &wish).await?;
     let answer = ProjectWithKey { project: project.into(), key: key.map(KeyAnswer::from), secret: secret.into() };
@@ -185,12 +209,21 @@ body! {
         /// everything.
         #[schema(value_type = Option<u32>)]
         active_key_limit: Edit<u32>,
+        /// Limits of its own in place of the plan's: {"NAME": {"limit": 5000, "burst": 100}}, the burst of rates
+        /// only and in proportion where none. Those that are not named stay; {"NAME": null} is the plan's again, and
+        /// null makes all the plan's. Takes the scope plans:write on everything.
+        #[schema(value_type = Option<Object>)]
+        limits: LimitEdits,
+        /// Whether it has access where its plan asks for the operator's word. Takes the scope plans:write on
+        /// everything.
+        access: Option<bool>,
     }
 }
 
 /// Change a project
 ///
-/// The name takes projects:write; plan and limit take plans:write.
+/// The name takes projects:write; plan, limits and access take plans:write. Lower limits and less access are in
+/// force on every node when this returns; no key is issued anew for any of it.
 #[utoipa::path(patch, path = "/v1/projects/{project}", tag = "projects", request_body = EditProject,
     params(("project" = String, Path, description = "The project")),
     responses((status = 200, description = "The project as it is now", body = ChangedProject)))]
@@ -200,7 +233,13 @@ pub(super) async fn edit_project(
     Id(id): Id<ProjectId>,
     Body(edit): Body<EditProject>,
 ) -> Result<Json<ChangedProject>, Problem> {
-    let edit = ProjectEdit { name: edit.name, plan: edit.plan, active_key_limit: edit.active_key_limit };
+    let edit = ProjectEdit {
+        name: edit.name,
+        plan: edit.plan,
+        active_key_limit: edit.active_key_limit,
+        limits: edit.limits.0,
+        is_granted: edit.access,
+    };
     Ok(Json(control.edit_project(&asked, id, &edit).await?.into()))
 }
 

@@ -8,10 +8,11 @@ use keyward_core::change::Revision;
 use keyward_core::clock::Timestamp;
 use keyward_core::id::KeyId;
 use keyward_core::key::Standing;
+use keyward_core::usage::Apart;
 
 use super::doors::Rest;
 use super::problem::{Code, Problem};
-use crate::use_cases::{Asked, By, Control, Faults, Step, opened, sealed};
+use crate::use_cases::{Asked, Control, Faults, Step, opened, sealed};
 
 /// Items of a list where no number is asked for.
 const LIMIT_DEFAULT: u32 = 50;
@@ -172,12 +173,13 @@ impl FromParam for Step {
     }
 }
 
-impl FromParam for By {
+impl FromParam for Apart {
     fn from_param(text: &str) -> Result<Self, String> {
         match text {
-            "key" => Ok(By::Key),
-            "outcome" => Ok(By::Outcome),
-            _ => Err("must be key or outcome".into()),
+            "key" => Ok(Apart::Key),
+            "outcome" => Ok(Apart::Outcome),
+            "key_and_outcome" => Ok(Apart::KeyAndOutcome),
+            _ => Err("must be key, outcome or key_and_outcome".into()),
         }
     }
 }

@@ -4,6 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use keyward_core::clock::Timestamp;
 use keyward_core::id::ProjectId;
+use keyward_core::usage::{Apart, UsageCount};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -11,12 +12,13 @@ use super::caller::{Asking, Id};
 use super::doors::Rest;
 use super::problem::Problem;
 use super::query::{self, query};
-use crate::use_cases::{By, Step, UsagePoint, UsageQuestion};
+use crate::use_cases::{Step, UsageQuestion};
 
 query! {
     /// Which uses to count.
     CountUsage {
-        /// From when on; a day before `to` with steps of an hour, 30 days with steps of a day.
+        /// From when on; a day before `to` with steps of an hour, 30 days with steps of a day. Whole hours are
+        /// counted, the ones that `from` and `to` lie in too.
         #[param(value_type = Option<String>, format = DateTime)]
         from: Timestamp,
         /// Until when; now where none.
@@ -25,9 +27,9 @@ query! {
         /// hour (at most 31 days) or day (at most 366 days); days are UTC's.
         #[param(value_type = Option<String>)]
         step: Step,
-        /// Told apart by key or outcome; all together where none.
+        /// Told apart by key, outcome or key_and_outcome; all together where none.
         #[param(value_type = Option<String>)]
-        by: By,
+        by: Apart,
     }
 }
 
@@ -50,8 +52,8 @@ pub(super) struct UsageAnswer {
     count: u64,
 }
 
-impl From<UsagePoint> for UsageAnswer {
-    fn from(point: UsagePoint) -> Self {
+impl From<UsageCount> for UsageAnswer {
+    fn from(point: UsageCount) -> Self {
         let key = point.key.map(|key| key.to_string());
         UsageAnswer { start: point.start, key, outcome: point.outcome, count: point.count }
     }
@@ -64,6 +66,9 @@ pub(super) struct UsageList {
 }
 
 /// Count a project's uses
+///
+/// From counts that are kept by the hour, for as long as the operator keeps them (400 days where nobody says
+/// otherwise); at most seconds late.
 #[utoipa::path(get, path = "/v1/projects/{project}/usage", tag = "projects",
     params(("project" = String, Path, description = "The project"), CountUsage),
     responses((status = 200, description = "The counts", body = UsageList)))]
@@ -73,8 +78,8 @@ pub(super) async fn count_usage(
     Id(project): Id<ProjectId>,
     query::Asking(query): query::Asking<CountUsage>,
 ) -> Result<Json<UsageList>, Problem> {
-    let step = query.step.unwrap_or_default();
-    let question = UsageQuestion { from: query.from, to: query.to, step, by: query.by };
+    let (step, by) = (query.step.unwrap_or_default(), query.by.unwrap_or_default());
+    let question = UsageQuestion { from: query.from, to: query.to, step, by };
     let found = control.usage(&asked, project, &question).await?;
     Ok(Json(UsageList { items: found.into_iter().map(UsageAnswer::from).collect() }))
 }

@@ -76,12 +76,7 @@ impl Control {
         let (api, source) = &wanted.contract;
         let applied = self.apply_contract(&asked, api, source, false).await?;
         let organization = self.create_organization(&asked, &wanted.organization).await?.organization;
-        let wish = NewProject {
-            name: wanted.project.clone(),
-            api: api.to_string(),
-            plan: None,
-            environment: Environment::Live,
-        };
+        let wish = self.first_project_wish(&wanted.project, api, &applied.api.contract);
         let made = self.create_project(&asked, organization.id, &wish).await?;
         let first_key = match made.key {
             Some(key) => FirstKey { key, secret: made.secret },
@@ -96,6 +91,22 @@ impl Control {
             self.first_management_key(command, &wanted.management_key).await?;
         let api = api.clone();
         Ok(Bootstrapped { management_key, management_secret, api, organization, project, first_key })
+    }
+
+    /// What to ask for to get a project whose keys open something, for `init` and `dev`.
+    pub fn first_project_wish(&self, name: &str, api: &ApiName, contract: &Contract) -> NewProject {
+        let plan = match contract.gives_access(&contract.project.default_plan, true) {
+            true => None,
+            false => contract.plans.iter().find(|(_, plan)| plan.access).map(|(name, _)| name.clone()),
+        };
+        let chosen = contract.plans.get(plan.as_ref().unwrap_or(&contract.project.default_plan));
+        NewProject {
+            name: name.to_owned(),
+            api: api.to_string(),
+            environment: Environment::Live,
+            is_granted: chosen.is_some_and(|plan| plan.on_request),
+            plan,
+        }
     }
 
     /// What to ask for to get a key that a contract allows, for `init` and `dev`.

@@ -1,6 +1,8 @@
 //! Why a use case did not do what it was asked. The words here are for the log; what the caller is told is
 //! made of them in one place at each door.
 
+use std::time::Duration;
+
 use keyward_core::change::Expect;
 use keyward_core::key::Standing;
 use keyward_core::permission::Permission;
@@ -60,6 +62,22 @@ pub enum ControlError {
     /// The project or its organization is suspended.
     #[error("the {0} is suspended")]
     Suspended(&'static str),
+    /// The project's plan does not give it access to the API.
+    #[error("the plan {plan} gives no access")]
+    PlanForbids {
+        /// What people call the plan.
+        plan: String,
+        /// Whether the plan has the API in it, and only the operator's word for this project is missing.
+        is_on_request: bool,
+        /// Where people get help; empty where the contract says nothing.
+        support: String,
+    },
+    /// Too many of these in too short a time.
+    #[error("too many in too short a time")]
+    RateLimited {
+        /// How long to wait.
+        retry_after: Duration,
+    },
     /// The state went on changing under the caller.
     #[error("the state changed again and again: {0:?}")]
     Conflict(Option<Expect>),

@@ -39,10 +39,10 @@ pub use keyward_verify::InForce;
 pub use log::{Head, SeenEvents};
 pub use management_keys::{ManagementKeyMade, NewManagementKey};
 pub use organizations::OrganizationMade;
-pub use projects::{NewProject, ProjectEdit, ProjectMade, SeenProject};
+pub use projects::{NewProject, OwnLimits, ProjectEdit, ProjectMade, SeenLimit, SeenLimits, SeenPlan, SeenProject};
 pub use revocations::{Revocation, RevocationId, Target};
 pub use sealed::{opened, sealed};
-pub use usage::{By, Step, UsagePoint, UsageQuestion};
+pub use usage::{Step, UsageQuestion};
 
 /// Where the signed heads of the log are kept, outside the store.
 pub type KeptHeads = Arc<dyn Fn() -> std::io::Result<Vec<SignedHead>> + Send + Sync>;

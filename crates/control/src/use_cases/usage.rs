@@ -1,11 +1,11 @@
-//! How often a project's keys were used: counts by hour or day, at most seconds late.
+//! How often a project's keys were used: counts by hour or day, at most seconds late; and how long they are kept.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use keyward_core::clock::Timestamp;
-use keyward_core::id::{KeyId, ProjectId};
+use keyward_core::id::ProjectId;
 use keyward_core::permission::Permission;
+use keyward_core::usage::{Apart, Fold, UsageCount};
 
 use super::error::{ControlError, Result};
 use super::{Asked, Control};
@@ -23,15 +23,6 @@ pub enum Step {
     Day,
 }
 
-/// What counts are told apart by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum By {
-    /// The key.
-    Key,
-    /// `valid`, or the code of the denial.
-    Outcome,
-}
-
 /// Which counts are asked for.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct UsageQuestion {
@@ -41,21 +32,8 @@ pub struct UsageQuestion {
     pub to: Option<Timestamp>,
     /// By what step.
     pub step: Step,
-    /// Told apart by what; all together where none.
-    pub by: Option<By>,
-}
-
-/// One count.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct UsagePoint {
-    /// When the step began.
-    pub start: Timestamp,
-    /// Of which key, where told apart by it.
-    pub key: Option<KeyId>,
-    /// With what outcome, where told apart by it.
-    pub outcome: Option<String>,
-    /// How many.
-    pub count: u64,
+    /// Told apart by what.
+    pub by: Apart,
 }
 
 impl Step {
@@ -75,18 +53,17 @@ impl Step {
         }
     }
 
-    fn start_of(self, moment: Timestamp) -> Timestamp {
-        let length = match self {
+    fn length(self) -> Duration {
+        match self {
             Step::Hour => HOUR,
             Step::Day => DAY,
-        };
-        let length = length.as_millis() as i64;
-        Timestamp::from_millis(moment.as_millis().div_euclid(length) * length)
+        }
     }
 }
 
 impl Control {
-    /// How often a project's keys were used.
+    /// How often a project's keys were used, in whole hours: the one that `from` lies in is counted, and so is the
+    /// one that `to` lies in.
     ///
     /// # Errors
     /// Where there is no project that the caller reaches, or the time asked for is too long.
@@ -95,37 +72,67 @@ impl Control {
         asked: &Asked,
         project: ProjectId,
         question: &UsageQuestion,
-    ) -> Result<Vec<UsagePoint>> {
+    ) -> Result<Vec<UsageCount>> {
         asked.require(Permission::ProjectsRead)?;
         let place = self.find_project(asked, project).await?;
         let (from, to) = span(question, self.now())?;
-        let mut counts = BTreeMap::new();
-        for row in self.store.usage(place.project.id, from, to).await? {
-            let start = question.step.start_of(row.minute);
-            let key = (question.by == Some(By::Key)).then_some(row.key);
-            let outcome = (question.by == Some(By::Outcome)).then_some(row.outcome);
-            *counts.entry((start, key, outcome)).or_insert(0u64) += row.count;
-        }
-        let points =
-            counts.into_iter().map(|((start, key, outcome), count)| UsagePoint { start, key, outcome, count });
-        Ok(points.collect())
+        let fold = Fold { step: question.step.length().as_millis() as i64, by: question.by };
+        Ok(self.store.usage_counts(place.project.id, from, to, fold).await?)
     }
 }
 
+/// From which hour on to count, and before which.
 fn span(question: &UsageQuestion, now: Timestamp) -> Result<(Timestamp, Timestamp)> {
     let to = question.to.unwrap_or(now);
     let step = question.step;
-    let default = || Timestamp::from_millis(to.as_millis().saturating_sub(step.span_default().as_millis() as i64));
+    // Whole steps: a first day that is only half counted would look like a quiet one.
+    let default =
+        || floor(Timestamp::from_millis(to.as_millis().saturating_sub(millis(step.span_default()))), step.length());
     let from = question.from.unwrap_or_else(default);
     if from > to {
         return Err(ControlError::invalid("from", "must be before to"));
     }
-    if to.since(from) > step.span_max() {
+    if question.from.is_some() && to.since(from) > step.span_max() {
         let days = step.span_max().as_secs() / DAY.as_secs();
         return Err(ControlError::invalid(
             "from",
             format!("must be at most {days} days before to, with this step"),
         ));
     }
-    Ok((from, to))
+    let last = Timestamp::from_millis(to.as_millis().saturating_add(millis(HOUR) - 1));
+    Ok((floor(from, HOUR), floor(last, HOUR)))
+}
+
+fn floor(moment: Timestamp, to: Duration) -> Timestamp {
+    Timestamp::from_millis(moment.as_millis().div_euclid(millis(to)).saturating_mul(millis(to)))
+}
+
+fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn the_hours_that_both_ends_lie_in_are_counted() {
+        let now = at("2026-11-21T10:30:00Z");
+        let asked = |from: Option<&str>, to: Option<&str>, step| {
+            let question = UsageQuestion { from: from.map(at), to: to.map(at), step, by: Apart::Nothing };
+            span(&question, now)
+        };
+        let told = |from: &str, to: &str| (at(from), at(to));
+        assert_eq!(asked(None, None, Step::Hour).unwrap(), told("2026-11-20T10:00:00Z", "2026-11-21T11:00:00Z"));
+        assert_eq!(asked(None, None, Step::Day).unwrap(), told("2026-10-22T00:00:00Z", "2026-11-21T11:00:00Z"));
+        let (from, to) = ("2026-11-21T08:59:59.999Z", "2026-11-21T10:00:00Z");
+        assert_eq!(asked(Some(from), Some(to), Step::Hour).unwrap(), told("2026-11-21T08:00:00Z", to));
+        assert!(asked(Some(to), Some(from), Step::Hour).is_err());
+        assert!(asked(Some("2026-10-01T00:00:00Z"), None, Step::Hour).is_err());
+        assert!(asked(Some("2025-11-21T10:30:00Z"), None, Step::Day).is_ok());
+    }
 }

@@ -2,11 +2,12 @@
 //! management key. Each step looks first, so that a start that was cut off is completed by the next.
 
 use keyward_control::use_cases::keys::KeyQuestion;
-use keyward_control::use_cases::{Disclosure, NewProject, SeenProject};
+use keyward_control::use_cases::{Disclosure, SeenApi, SeenProject};
 use keyward_control::{Asked, Control, ControlError};
+use keyward_core::contract::Contract;
 use keyward_core::id::{ApiName, KeyId, ManagementKeyId, OrganizationId};
 use keyward_core::secret::Secret;
-use keyward_core::tenancy::{Environment, Project};
+use keyward_core::tenancy::Project;
 
 use crate::failure::{Failure, Outcome};
 use crate::serve::refused;
@@ -105,7 +106,8 @@ async fn project(
             None => break,
         }
     }
-    let wish = NewProject { name: NAME.into(), api: api.to_string(), plan: None, environment: Environment::Live };
+    let apis = control.apis(asked).await.map_err(|error| refused("read the APIs", &error))?;
+    let wish = control.first_project_wish(NAME, api, contract_of(&apis, api)?);
     let made = control.create_project(asked, organization, &wish).await;
     let made = made.map_err(|error| refused("make the project", &error))?;
     let first = match made.key {
@@ -124,6 +126,11 @@ async fn keys(control: &Control, asked: &Asked, project: &SeenProject) -> Outcom
     Ok(live.or(page.items.first()).map(|seen| seen.key.id))
 }
 
+fn contract_of<'a>(apis: &'a [SeenApi], api: &ApiName) -> Outcome<&'a Contract> {
+    let seen = apis.iter().find(|seen| seen.api.name == *api);
+    Ok(&seen.ok_or_else(|| Failure::failed(format!("{api} has no contract")))?.contract)
+}
+
 async fn make_key(
     control: &Control,
     asked: &Asked,
@@ -131,8 +138,7 @@ async fn make_key(
     api: &ApiName,
 ) -> Outcome<(KeyId, Secret)> {
     let apis = control.apis(asked).await.map_err(|error| refused("read the APIs", &error))?;
-    let seen = apis.iter().find(|seen| seen.api.name == *api);
-    let contract = &seen.ok_or_else(|| Failure::failed(format!("{api} has no contract")))?.contract;
+    let contract = contract_of(&apis, api)?;
     let id = project.project.id;
     match control.create_key(asked, id, &control.first_key_wish(contract)).await {
         Ok(made) => Ok((made.key.key.id, told(made.secret)?)),

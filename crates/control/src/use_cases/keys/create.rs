@@ -49,12 +49,12 @@ impl Control {
     /// Makes a key.
     ///
     /// # Errors
-    /// Where there is no project that the caller reaches, the contract does not allow what is asked, its
-    /// statements are not acknowledged, or the project has as many live keys as it may.
+    /// Where there is no project that the caller reaches, the contract or the project's plan does not allow what
+    /// is asked, its statements are not acknowledged, or the project has as many live keys as it may.
     pub async fn create_key(&self, asked: &Asked, project: ProjectId, wish: &NewKey) -> Result<KeyMade> {
         asked.require(Permission::KeysWrite)?;
-        self.find_project(asked, project).await?;
-        match self.once(asked, self.make_key(asked, project, wish)).await? {
+        let place = self.find_project(asked, project).await?;
+        match self.once(asked, self.managed(&place, self.make_key(asked, project, wish))).await? {
             Once::Now((key, secret)) => {
                 let key = SeenKey { key, usage: Default::default(), at: self.now() };
                 Ok(KeyMade { key, secret, is_repeated: false })

@@ -38,6 +38,11 @@ impl Control {
     /// asked.
     pub async fn edit_key(&self, asked: &Asked, id: KeyId, edit: &KeyEdit) -> Result<(SeenKey, InForce)> {
         asked.require(Permission::KeysWrite)?;
+        let (_, place) = self.find_key(asked, id).await?;
+        self.managed(&place, self.make_edit(asked, id, edit)).await
+    }
+
+    async fn make_edit(&self, asked: &Asked, id: KeyId, edit: &KeyEdit) -> Result<(SeenKey, InForce)> {
         let mut tries = Tries::default();
         loop {
             let (mut key, place) = self.find_key(asked, id).await?;

@@ -3,6 +3,7 @@
 
 mod create;
 mod edit;
+mod guard;
 mod read;
 mod regenerate;
 mod revoke;

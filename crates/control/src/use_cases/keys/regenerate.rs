@@ -33,8 +33,9 @@ impl Control {
         acknowledge: bool,
     ) -> Result<Rotated> {
         asked.require(Permission::KeysWrite)?;
-        self.find_project(asked, project).await?;
-        match self.once(asked, self.make_regeneration(asked, project, overlap, acknowledge)).await? {
+        let place = self.find_project(asked, project).await?;
+        let work = self.make_regeneration(asked, project, overlap, acknowledge);
+        match self.once(asked, self.managed(&place, work)).await? {
             Once::Now(rotated) => Ok(rotated),
             Once::Before(made) => self.rotated_before(asked, &made).await,
         }

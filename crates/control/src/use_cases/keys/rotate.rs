@@ -42,8 +42,8 @@ impl Control {
     /// no longer active, or an overlap would make one live key too many.
     pub async fn rotate_key(&self, asked: &Asked, id: KeyId, overlap: Option<Duration>) -> Result<Rotated> {
         asked.require(Permission::KeysWrite)?;
-        self.find_key(asked, id).await?;
-        match self.once(asked, self.make_rotation(asked, id, overlap)).await? {
+        let (_, place) = self.find_key(asked, id).await?;
+        match self.once(asked, self.managed(&place, self.make_rotation(asked, id, overlap))).await? {
             Once::Now(rotated) => Ok(rotated),
             Once::Before(made) => self.rotated_before(asked, &made).await,
         }

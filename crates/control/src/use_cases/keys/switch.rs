@@ -29,6 +29,7 @@ impl Control {
     /// Where there is no key that the caller reaches, it has ended or is being rotated away, or the contract
     /// does not have this.
     pub async fn disable_key(&self, asked: &Asked, id: KeyId) -> Result<(SeenKey, InForce)> {
+        asked.require(Permission::KeysWrite)?;
         self.switch_key(asked, id, &KeyChange::Disabled, |_, standing| match standing {
             Standing::Active => Ok(Need::Switch(None)),
             Standing::Disabled => Ok(Need::Nothing),
@@ -41,14 +42,16 @@ impl Control {
     /// Switches a key on again. One that is on stays on.
     ///
     /// # Errors
-    /// As for [`Control::disable_key`]; also where the project has as many live keys as it may.
+    /// As for [`Control::disable_key`]; also where the project has no access, or as many live keys as it may.
     pub async fn enable_key(&self, asked: &Asked, id: KeyId) -> Result<(SeenKey, InForce)> {
-        self.switch_key(asked, id, &KeyChange::Enabled, |place, standing| match standing {
-            Standing::Disabled => Ok(Need::Switch(room(place))),
+        asked.require(Permission::KeysWrite)?;
+        let (_, place) = self.find_key(asked, id).await?;
+        let work = self.switch_key(asked, id, &KeyChange::Enabled, |place, standing| match standing {
+            Standing::Disabled => place.require_access().map(|()| Need::Switch(room(place))),
             Standing::Active => Ok(Need::Nothing),
             other => Err(ControlError::KeyNotActive(other)),
-        })
-        .await
+        });
+        self.managed(&place, work).await
     }
 
     /// Makes the change where there is a need for it.
@@ -59,7 +62,6 @@ impl Control {
         what: &KeyChange,
         need: impl Fn(&Place, Standing) -> Result<Need>,
     ) -> Result<(SeenKey, InForce)> {
-        asked.require(Permission::KeysWrite)?;
         let mut tries = Tries::default();
         loop {
             let (mut key, place) = self.find_key(asked, id).await?;

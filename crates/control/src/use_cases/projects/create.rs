@@ -1,5 +1,7 @@
 //! Making a project, with its first key where the contract issues one.
 
+use std::collections::BTreeMap;
+
 use keyward_core::change::{Change, KeyChange, ProjectChange, Revision};
 use keyward_core::clock::Timestamp;
 use keyward_core::id::{ApiName, OrganizationId, ProjectId};
@@ -25,6 +27,8 @@ pub struct NewProject {
     pub plan: Option<String>,
     /// Live or test.
     pub environment: Environment,
+    /// Whether it has the operator's word for its access, which some plans ask for.
+    pub is_granted: bool,
 }
 
 /// A project that was made.
@@ -41,7 +45,7 @@ pub struct ProjectMade {
 }
 
 impl Control {
-    /// Makes a project, with a first key where the contract says so.
+    /// Makes a project, with a first key where the contract says so and the project has access.
     ///
     /// # Errors
     /// Where there is no organization that the caller reaches, or the contract does not allow what is asked.
@@ -52,11 +56,12 @@ impl Control {
         wish: &NewProject,
     ) -> Result<ProjectMade> {
         asked.require(Permission::ProjectsWrite)?;
-        if wish.plan.is_some() {
+        let sets_plan = wish.plan.is_some() || wish.is_granted;
+        if sets_plan {
             asked.require(Permission::PlansWrite)?;
         }
         self.find_organization(asked, organization).await?;
-        if wish.plan.is_some() {
+        if sets_plan {
             asked.require_everywhere(Permission::PlansWrite)?;
         }
         match self.once(asked, self.make_project(asked, organization, wish)).await? {
@@ -130,6 +135,8 @@ impl Control {
             environment: wish.environment,
             plan,
             active_key_limit: None,
+            limits: BTreeMap::new(),
+            is_granted: wish.is_granted,
             state: TenantState::Active,
             created_at: now,
             created_revision: Revision::ZERO,
@@ -138,10 +145,11 @@ impl Control {
         Ok(Place { project, organization, api })
     }
 
-    /// The key that the contract issues with a project, by the same rules as any other.
+    /// The key that the contract issues with a project, by the same rules as any other; none where the project
+    /// has no access yet: it gets one by regenerating once it has.
     fn plan_first_key(&self, place: &Place, now: Timestamp) -> Result<Option<(Key, Disclosure)>> {
         let contract = &place.api.contract;
-        if !contract.project.first_key {
+        if !contract.project.first_key || !place.has_access() {
             return Ok(None);
         }
         let name = contract.key.name.required.then(|| place.project.name.clone());

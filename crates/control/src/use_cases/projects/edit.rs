@@ -1,15 +1,15 @@
-//! Changing a project: its name, the operator's side of it (plan and limit), suspending, resuming and ending
-//! it.
+//! Changing a project: its name, the operator's side of it (plan, limits, access), suspending, resuming and
+//! ending it.
 
 use keyward_core::change::{Change, ProjectChange};
 use keyward_core::id::ProjectId;
 use keyward_core::permission::Permission;
 use keyward_verify::InForce;
 
-use super::{Place, SeenProject, known_plan};
+use super::{OwnLimits, Place, SeenProject, known_plan, limits};
 use crate::use_cases::commit::{Committed, Edit, Plan, Tries};
-use crate::use_cases::error::{ControlError, Result};
-use crate::use_cases::organizations::tenant_name;
+use crate::use_cases::error::{ControlError, Faults, Result};
+use crate::use_cases::organizations::NAME_CHARS_MAX;
 use crate::use_cases::{Asked, Control};
 
 /// What is to be different about a project.
@@ -21,10 +21,22 @@ pub struct ProjectEdit {
     pub plan: Option<String>,
     /// A limit of active keys of its own, or the contract's again.
     pub active_key_limit: Edit<u32>,
+    /// Limits of its own, those that are named; cleared, all are the plan's again.
+    pub limits: Edit<OwnLimits>,
+    /// Whether it has the operator's word for its access, which some plans ask for.
+    pub is_granted: Option<bool>,
+}
+
+impl ProjectEdit {
+    /// Whether it touches the operator's side of a project.
+    fn is_the_operators(&self) -> bool {
+        let sets_limit = self.active_key_limit != Edit::Keep || self.limits != Edit::Keep;
+        self.plan.is_some() || sets_limit || self.is_granted.is_some()
+    }
 }
 
 impl Control {
-    /// Changes a project's name, plan or limit.
+    /// Changes a project's name, plan, limits or access.
     ///
     /// # Errors
     /// Where there is no project that the caller reaches, or a field is not valid.
@@ -34,7 +46,7 @@ impl Control {
         id: ProjectId,
         edit: &ProjectEdit,
     ) -> Result<(SeenProject, InForce)> {
-        let sets_plan = edit.plan.is_some() || edit.active_key_limit != Edit::Keep;
+        let sets_plan = edit.is_the_operators();
         if edit.name.is_some() || !sets_plan {
             asked.require(Permission::ProjectsWrite)?;
         }
@@ -120,24 +132,30 @@ fn only(is_needed: bool, change: &ProjectChange) -> Vec<ProjectChange> {
 
 fn decide_edit(place: &Place, edit: &ProjectEdit) -> Result<Vec<ProjectChange>> {
     let project = &place.project;
+    let mut faults = Faults::default();
     let mut changes = Vec::new();
     if let Some(name) = &edit.name {
-        let name = tenant_name(name)?;
-        changes.extend((name != project.name).then_some(ProjectChange::Renamed { name }));
+        let name = faults.take("name", keyward_core::text::name(name, 1, NAME_CHARS_MAX));
+        changes.extend(name.filter(|name| *name != project.name).map(|name| ProjectChange::Renamed { name }));
     }
     if let Some(plan) = &edit.plan {
-        let plan = known_plan(&place.api, plan).map_err(|message| ControlError::invalid("plan", message))?;
-        changes.extend((plan != project.plan).then_some(ProjectChange::PlanSet { plan }));
+        let plan = faults.take("plan", known_plan(&place.api, plan));
+        changes.extend(plan.filter(|plan| *plan != project.plan).map(|plan| ProjectChange::PlanSet { plan }));
     }
     let limit = match edit.active_key_limit {
-        Edit::Set(0) => {
-            let message = "must be at least 1; to stop all keys of the project, suspend it";
-            return Err(ControlError::invalid("active_key_limit", message));
-        }
-        Edit::Keep => project.active_key_limit,
-        Edit::Clear => None,
-        Edit::Set(limit) => Some(limit),
+        Edit::Set(0) => Err("must be at least 1; to stop all keys of the project, suspend it".into()),
+        Edit::Keep => Ok(project.active_key_limit),
+        Edit::Clear => Ok(None),
+        Edit::Set(limit) => Ok(Some(limit)),
     };
-    changes.extend((limit != project.active_key_limit).then_some(ProjectChange::ActiveKeyLimitSet { limit }));
+    if let Some(limit) = faults.take("active_key_limit", limit) {
+        let differs = limit != project.active_key_limit;
+        changes.extend(differs.then_some(ProjectChange::ActiveKeyLimitSet { limit }));
+    }
+    changes.extend(limits::decide(project, &place.api.contract, &edit.limits, &mut faults));
+    if let Some(is_granted) = edit.is_granted.filter(|is_granted| *is_granted != project.is_granted) {
+        changes.push(ProjectChange::AccessSet { is_granted });
+    }
+    faults.finish()?;
     Ok(changes)
 }

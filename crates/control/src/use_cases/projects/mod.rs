@@ -1,8 +1,9 @@
 //! Projects: the walls. A project belongs to one organization and one API; its keys' rules are that API's
-//! contract in force. Plan and limits are the operator's side of a project (`plans:write`).
+//! contract in force. Plan, limits and access are the operator's side of a project (`plans:write`).
 
 mod create;
 mod edit;
+mod limits;
 
 use std::sync::Arc;
 
@@ -20,6 +21,7 @@ use super::{Asked, Control, Listed};
 
 pub use create::{NewProject, ProjectMade};
 pub use edit::ProjectEdit;
+pub use limits::{OwnLimits, SeenLimit, SeenLimits};
 
 /// A project with what is told beside it.
 #[derive(Debug)]
@@ -32,6 +34,21 @@ pub struct SeenProject {
     pub active_key_limit: Option<u32>,
     /// How many it has.
     pub active_keys: u64,
+    /// What its plan is called and gives.
+    pub plan: SeenPlan,
+    /// Whether plan and operator open the API to it now.
+    pub has_access: bool,
+}
+
+/// A project's plan as people see it.
+#[derive(Debug, Clone)]
+pub struct SeenPlan {
+    /// Its name in the contract.
+    pub name: String,
+    /// What people call it.
+    pub title: String,
+    /// What it gives, for people.
+    pub features: Vec<String>,
 }
 
 /// A project with all that rules its keys.
@@ -60,6 +77,15 @@ impl Place {
         self.api.contract.active_key_limit(&self.project)
     }
 
+    /// The project's plan as people see it; only a name where the contract has it no more.
+    pub fn seen_plan(&self) -> SeenPlan {
+        let name = self.project.plan.clone();
+        match self.api.contract.plans.get(&name) {
+            Some(plan) => SeenPlan { name, title: plan.title.clone(), features: plan.features.clone() },
+            None => SeenPlan { title: name.clone(), name, features: Vec::new() },
+        }
+    }
+
     /// That neither project, organization nor contract has changed since.
     pub fn expectations(&self) -> Vec<Expect> {
         let mut expect = self.expectations_around();
@@ -75,6 +101,26 @@ impl Place {
         ]
     }
 
+    /// Whether the project's plan, and where that asks for it the operator's word, open the API to it.
+    pub fn has_access(&self) -> bool {
+        self.api.contract.gives_access(&self.project.plan, self.project.is_granted)
+    }
+
+    /// Goes on only where the project has access to the API.
+    pub fn require_access(&self) -> Result<()> {
+        if self.has_access() {
+            return Ok(());
+        }
+        let contract = &self.api.contract;
+        let plan = contract.plans.get(&self.project.plan);
+        let support = [&contract.support.email, &contract.support.url].into_iter().flatten();
+        Err(ControlError::PlanForbids {
+            plan: plan.map_or(&self.project.plan, |plan| &plan.title).clone(),
+            is_on_request: plan.is_some_and(|plan| plan.access && plan.on_request),
+            support: support.map(String::as_str).collect::<Vec<_>>().join(" or "),
+        })
+    }
+
     /// Goes on only where new keys may be made.
     pub fn require_served(&self) -> Result<()> {
         if !self.organization.state.is_active() {
@@ -83,7 +129,7 @@ impl Place {
         if !self.project.state.is_active() {
             return Err(ControlError::Suspended("project"));
         }
-        Ok(())
+        self.require_access()
     }
 }
 
@@ -168,6 +214,8 @@ fn seen(place: Place, active_keys: u64) -> SeenProject {
         noun: place.api.contract.project.noun.clone(),
         active_key_limit: place.active_key_limit(),
         active_keys,
+        plan: place.seen_plan(),
+        has_access: place.has_access(),
         project: place.project,
     }
 }

@@ -8,14 +8,16 @@ use keyward_core::change::{Entry, Expect, Idempotency, Proposal, Revision};
 use keyward_core::clock::Timestamp;
 use keyward_core::id::{ApiName, KeyId, ManagementKeyId, OrganizationId, ProjectId, StoreId};
 use keyward_core::key::Key;
+use keyward_core::limits::QuotaCounter;
+use keyward_core::limits::block::{BlockAnswer, BlockAsk, Tally};
 use keyward_core::log::SignedHead;
 use keyward_core::secret::{Digest, PepperVersion};
 use keyward_core::store::{
     Canary, ChangeFilter, EventFilter, EventPosition, KeyFilter, KeyInContext, LogVerdict, Page, Read, Result,
-    Store, StoreError,
+    SavedRate, Store, StoreError,
 };
 use keyward_core::tenancy::{Api, ManagementKey, Organization, Project};
-use keyward_core::usage::{Event, KeyUsage, UsageBatch, UsageRow};
+use keyward_core::usage::{Event, Fold, KeyUsage, UsageBatch, UsageCount, UsageRow};
 
 /// How the store fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -115,6 +117,13 @@ pass_on! {
     idempotency(caller: &str, key: &str) -> Result<Option<Idempotency>>;
     record_usage(batch: &UsageBatch) -> Result<()>;
     usage(project: ProjectId, from: Timestamp, to: Timestamp) -> Result<Vec<UsageRow>>;
+    usage_counts(project: ProjectId, from: Timestamp, to: Timestamp, fold: Fold) -> Result<Vec<UsageCount>>;
+    forget_usage(minutes: Timestamp, hours: Timestamp, limit: u32) -> Result<bool>;
+    exchange_block(ask: &BlockAsk) -> Result<BlockAnswer>;
+    recalled_blocks(holder: u128) -> Result<Vec<(QuotaCounter, Box<str>)>>;
+    quota_tallies(counters: &[(QuotaCounter, Box<str>)]) -> Result<Vec<Tally>>;
+    save_rates(rates: &[SavedRate]) -> Result<()>;
+    saved_rates(now: Timestamp) -> Result<Vec<SavedRate>>;
     events(project: ProjectId, filter: &EventFilter, before: Option<EventPosition>, limit: u32)
         -> Result<Vec<(EventPosition, Event)>>;
     verify_log(heads: &[SignedHead]) -> Result<LogVerdict>;
