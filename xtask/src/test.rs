@@ -37,7 +37,7 @@ impl std::fmt::Display for Told {
 }
 
 fn run_steps(root: &Path, only: Option<&str>, steps: &mut Steps, all: &mut Tally) -> Result<()> {
-    steps.step("packages", || machine::need_programs(&[("node", "nodejs"), ("npm", "npm"), ("curl", "curl")]))?;
+    steps.step("packages", packages)?;
     steps.step("clients", || clients::install(root))?;
     // Both run whatever becomes of the first: the counts are of all tests.
     let tests = steps.step("tests", || counted(&mut tests(root, only), all));
@@ -47,6 +47,16 @@ fn run_steps(root: &Path, only: Option<&str>, steps: &mut Steps, all: &mut Tally
         bail!("no test's name holds `{only}`");
     }
     Ok(())
+}
+
+/// What tests start or are started with.
+fn packages() -> Result<()> {
+    let mut programs = vec![("node", "nodejs"), ("npm", "npm"), ("curl", "curl")];
+    // Either will do; Debian 12 has only the one.
+    if machine::find("valkey-server").is_none() {
+        programs.push(("redis-server", "redis-server"));
+    }
+    machine::need_programs(&programs)
 }
 
 fn tests(root: &Path, only: Option<&str>) -> Command {

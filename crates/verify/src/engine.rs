@@ -1,6 +1,6 @@
 //! The engine: one a node. Holds everything that decisions need in memory and takes them.
 //!
-//! This file is the way of one verify; `follow` is the way of one change into force.
+//! This file is the way of one verify to its key, `judge` the rest of it; `follow` is the way of one change into force.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -26,16 +26,13 @@ use crate::cache::{Cache, Entry};
 use crate::exchange::Exchanges;
 use crate::fill::Fills;
 use crate::lease::Lease;
-use crate::limits::{Charge, LimitView, Limiter, Request, Short, Unmet};
+use crate::limits::shared::SharedUrlError;
+use crate::limits::{Charge, LimitView, Limiter, Request, Sharing, Unmet};
 use crate::management::ManagementKeys;
 use crate::usage::Usage;
 
 /// How often a look-up starts over because the key changed while it was on its way.
 const LOOKUPS_MAX: usize = 16;
-
-/// Failed authentications at the control plane from one network.
-static FAILED_MANAGEMENT: LazyLock<Rate> =
-    LazyLock::new(|| Rate::new(60, Duration::from_secs(60), 60).expect("60 a minute is a rate"));
 
 /// What a node knows and decides by.
 pub struct Engine {
@@ -50,8 +47,8 @@ pub struct Engine {
     pub(crate) following: tokio::sync::Mutex<()>,
     pub(crate) fills: Fills,
     pub(crate) misses: MissBudget,
-    limiter: Arc<Limiter>,
-    usage: Usage,
+    pub(crate) limiter: Arc<Limiter>,
+    pub(crate) usage: Usage,
     background: CancellationToken,
 }
 
@@ -62,11 +59,13 @@ pub struct EngineOptions {
     pub misses_per_second: u32,
     /// The same for one address (for IPv6, one /64).
     pub misses_per_second_per_address: u32,
+    /// Where rates are shared with other nodes; each node counts alone where none.
+    pub sharing: Option<Sharing>,
 }
 
 impl Default for EngineOptions {
     fn default() -> Self {
-        EngineOptions { misses_per_second: 1000, misses_per_second_per_address: 50 }
+        EngineOptions { misses_per_second: 1000, misses_per_second_per_address: 50, sharing: None }
     }
 }
 
@@ -76,6 +75,9 @@ pub enum StartError {
     /// The store could not be read.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The server to share rates in cannot be used.
+    #[error(transparent)]
+    Sharing(#[from] SharedUrlError),
     /// The contract in force of an API cannot be read by this version.
     #[error("the contract in force of {api} cannot be read: {error}")]
     Contract {
@@ -178,7 +180,7 @@ impl Engine {
                 .map(|compiled| (api.name.clone(), Arc::new(compiled)))
                 .map_err(|error| StartError::Contract { api: api.name.clone(), error })
         });
-        let (limiter, wishes) = Limiter::new(Arc::clone(&store), Arc::clone(&clock));
+        let (limiter, wishes) = Limiter::new(Arc::clone(&store), Arc::clone(&clock), options.sharing.as_ref())?;
         limiter.restore_rates().await?;
         let engine = Arc::new(Engine {
             cache: Cache::new(apis.revision),
@@ -326,36 +328,7 @@ impl Engine {
         self.flush_usage().await;
         self.limiter.save_rates().await;
         self.limiter.give_back_all().await;
-    }
-
-    /// How the limits of a project stand; those that count by key for the key of this lineage.
-    ///
-    /// # Errors
-    /// Where the store cannot be read.
-    pub async fn limit_views(
-        &self,
-        project: ProjectFacts,
-        contract: &Arc<Contract>,
-        lineage: Option<KeyId>,
-    ) -> Result<Vec<LimitView>, StoreError> {
-        self.limiter.views(project, contract, lineage).await
-    }
-
-    /// Counts an act of key management, where the contract limits them.
-    ///
-    /// # Errors
-    /// How long to wait, where there were too many.
-    pub fn guard_key_management(&self, project: ProjectId, contract: &Contract) -> Result<(), Duration> {
-        let Some(rate) = &contract.guards.key_management else { return Ok(()) };
-        self.limiter.guarded.managed(project, rate, self.clock.boottime_nanos())
-    }
-
-    /// Counts a failed authentication at the control plane.
-    ///
-    /// # Errors
-    /// How long to wait, where there were too many from one network.
-    pub fn guard_failed_management(&self, address: IpAddr) -> Result<(), Duration> {
-        self.limiter.guarded.failed(None, address, &FAILED_MANAGEMENT, self.clock.boottime_nanos())
+        self.limiter.stop_sharing().await;
     }
 
     /// The clock that decisions are taken by.
@@ -372,95 +345,6 @@ impl Engine {
         metrics::gauge!("keyward_cached_keys").set(self.cached_keys() as f64);
         metrics::gauge!("keyward_applied_revision").set(self.applied().0 as f64);
         metrics::gauge!("keyward_exchanges").set(self.open_exchanges() as f64);
-    }
-
-    /// Keeps where rates stand, gives back units that lie idle, forgets counters that nobody counts on.
-    async fn look_after_limits(&self) {
-        self.limiter.save_rates().await;
-        self.limiter.give_back_idle().await;
-        self.limiter.forget_unused();
-    }
-
-    /// Judges a key by what is known now, and notes the outcome. None where the key changed while units of a quota
-    /// were asked for: then it has to be looked up again.
-    async fn judge(&self, entry: &Arc<Entry>, ask: &Ask<'_>) -> Option<Decision> {
-        loop {
-            let short = match self.judge_at_once(entry, ask) {
-                Ok(decision) => return Some(decision),
-                Err(short) => short,
-            };
-            // In a box, like all that is rare: what a cached verify does not need must not make its future larger.
-            let asked = Box::pin(self.limiter.fetch(&short)).await;
-            if entry.is_stale() {
-                return None;
-            }
-            if let Err(error) = asked {
-                tracing::warn!(%error, "units of a quota could not be asked for: nothing is granted on a guess");
-                let project = entry.project.facts.load();
-                self.usage.refused(entry.facts.id, &project, UNAVAILABLE, self.clock.now(), ask.facts.address);
-                return Some(Decision { key: Some(entry.facts.id), ..Decision::denied(UNAVAILABLE) });
-            }
-        }
-    }
-
-    /// Judges a key with what is at hand; gives the quota of which more has to be asked for first.
-    fn judge_at_once(&self, entry: &Arc<Entry>, ask: &Ask<'_>) -> Result<Decision, Short> {
-        let now = self.clock.now();
-        let project = entry.project.facts.load();
-        let facts = RequestFacts { api: ask.api.map(|api| &api.name), ..ask.facts };
-        let limits = Request {
-            limiter: &self.limiter,
-            cost: facts.cost,
-            address: facts.address,
-            now,
-        };
-        let decide = |api: &ApiInForce| match decide(entry, &project, &api.contract, &facts, now) {
-            Ok(pending) => pending.reserve(&limits),
-            // Who holds a good key is told how its limits stand, whatever else is refused.
-            Err(denial) if denial.refusal().kind() == Kind::Authority => {
-                Err(Unmet::Denied(denial, limits.look(entry, &project, &api.contract)))
-            }
-            Err(denial) => Err(Unmet::Denied(denial, Charge::default())),
-        };
-        let outcome = match ask.api {
-            Some(api) => decide(api),
-            None => match self.apis.load().get(&project.api) {
-                Some(api) => decide(api),
-                None => Err(Unmet::Denied(UNAVAILABLE, Charge::default())),
-            },
-        };
-        let key = Some(entry.facts.id);
-        match outcome {
-            Ok((grant, charge)) => {
-                self.usage.granted(entry, now, facts.address);
-                Ok(Decision { outcome: Ok(grant), key, charge })
-            }
-            Err(Unmet::Denied(denial, charge)) => {
-                self.usage.refused(entry.facts.id, &project, denial, now, facts.address);
-                Ok(Decision { outcome: Err(denial), key, charge })
-            }
-            Err(Unmet::Ask(short)) => Err(short),
-        }
-    }
-
-    /// Where the contract limits failed authentication: a credential that is refused, too often from one network,
-    /// is refused for that. What is granted is never touched.
-    fn guard(&self, ask: &Ask<'_>, decision: Decision) -> Decision {
-        let (Err(denial), Some(api), Some(address)) = (&decision.outcome, ask.api, ask.facts.address) else {
-            return decision;
-        };
-        let Some(rate) = &api.contract.guards.failed_authentication else { return decision };
-        if denial.refusal().kind() != Kind::Credential {
-            return decision;
-        }
-        match self.limiter.guarded.failed(Some(&api.name), address, rate, self.clock.boottime_nanos()) {
-            Ok(()) => decision,
-            Err(wait) => Decision {
-                outcome: Err(Denial::new(Refusal::RateLimited)),
-                key: decision.key,
-                charge: Charge::refused_by_guard("failed_authentication", wait),
-            },
-        }
     }
 
     /// Finds the key that a credential is: in the cache, else in the store.

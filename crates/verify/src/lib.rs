@@ -13,6 +13,7 @@ mod engine;
 mod exchange;
 mod fill;
 mod follow;
+mod judge;
 mod lease;
 pub mod limits;
 mod management;

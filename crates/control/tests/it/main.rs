@@ -8,5 +8,6 @@ mod limits;
 mod management_keys;
 mod openapi;
 mod outcomes;
+mod plans;
 mod support;
 mod tenancy;

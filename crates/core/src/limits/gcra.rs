@@ -100,6 +100,17 @@ impl Rate {
         self.tolerance
     }
 
+    /// What one of `nodes` nodes lets pass by itself while it cannot ask the others: its share, and at least one unit
+    /// at a time.
+    #[must_use]
+    pub fn share(&self, nodes: u32) -> Rate {
+        let nodes = nodes.max(1);
+        let burst = (self.burst / u64::from(nodes)).max(u64::from(self.limit > 0));
+        let interval = self.interval.saturating_mul(i64::from(nodes)).min(TOLERANCE_MAX);
+        let tolerance = interval.saturating_mul(burst as i64).min(TOLERANCE_MAX);
+        Rate { limit: self.limit, per: self.per, burst, interval, tolerance }
+    }
+
     /// Where a counter that stands at `tat` would stand after `units` more at `now`; both in nanoseconds of one
     /// clock. Nothing is taken: the caller keeps the number once every other limit agrees.
     ///

@@ -4,6 +4,7 @@
 //! A key outside the asking management key's boundary is answered like one that does not exist.
 
 mod answer;
+mod limits;
 mod question;
 
 use std::sync::OnceLock;
@@ -92,7 +93,7 @@ impl Check {
         let ask = Ask { api: api.as_deref(), presented: &question.key, facts: needed.facts(&question, &resources) };
         let decision = match self.is_within(engine, &asking, &ask).await {
             Ok(()) => engine.verify(&ask).await,
-            Err(denial) => Decision { outcome: Err(denial), key: None },
+            Err(denial) => Decision::denied(denial),
         };
         Ok(self.write(&decision))
     }
@@ -130,11 +131,11 @@ impl Check {
             Ok(grant) => {
                 self.valid.get_or_init(|| counter("valid")).increment(1);
                 let identity = self.identities.of(grant);
-                identity.answer.get_or_init(|| answer::granted(grant)).clone()
+                answer::with_limits(identity.answer.get_or_init(|| answer::granted(grant)), &decision.charge)
             }
             Err(denial) => {
                 counter(denial.code()).increment(1);
-                answer::denied(*denial, decision.key)
+                answer::denied(*denial, decision)
             }
         }
     }

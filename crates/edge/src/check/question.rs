@@ -10,6 +10,7 @@ use std::sync::Arc;
 use keyward_core::decision::{ProjectNamed, RequestFacts, ResourceNamed};
 use keyward_core::id::{ApiName, ProjectId};
 use keyward_core::json::{self, JsonLimits};
+use keyward_core::limits::COST_MAX;
 use keyward_core::scope::{SCOPES_MAX, Scopes};
 use keyward_verify::{ApiInForce, Engine};
 use serde::Deserialize;
@@ -18,8 +19,6 @@ use serde_json::Value;
 use crate::gateway::needs::{self, Needed};
 use crate::gateway::path::{self, Strictness};
 
-/// The most that a request can cost.
-const COST_MAX: u64 = 1_000_000_000;
 const KEY_BYTES_MAX: usize = 1024;
 const FIELDS: [&str; 8] = ["key", "api", "project", "scopes", "method", "path", "cost", "ip"];
 
@@ -47,6 +46,7 @@ pub(crate) struct Question<'a> {
     scopes: Vec<Box<str>>,
     method: Option<Cow<'a, str>>,
     path: Option<Cow<'a, str>>,
+    cost: Option<u64>,
     ip: Option<IpAddr>,
 }
 
@@ -133,7 +133,8 @@ impl<'a> Written<'a> {
             return Err(Wrong::Fields(wrong));
         }
         let scopes = scopes.into_iter().map(|scope| scope.into()).collect();
-        Ok(Question { key: self.key, api, project, scopes, method: self.method, path: self.path, ip })
+        let Written { key, method, path, cost, .. } = self;
+        Ok(Question { key, api, project, scopes, method, path, cost, ip })
     }
 }
 
@@ -207,6 +208,7 @@ impl Demand<'_> {
             resources,
             address: question.ip,
             is_closed: self.needed.is_closed,
+            cost: question.cost.unwrap_or(self.needed.cost),
         }
     }
 }

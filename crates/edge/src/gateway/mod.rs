@@ -5,14 +5,17 @@
 //! bodies, CORS. A request is forwarded only with a grant in hand.
 
 pub(crate) mod credential;
+mod facts;
 mod forward;
 mod forwarded;
 pub(crate) mod headers;
 pub(crate) mod identity;
+pub(crate) mod limits;
 pub(crate) mod needs;
 pub(crate) mod path;
 mod refusal;
 mod route_api;
+mod told;
 mod upgrade;
 
 use std::borrow::Cow;
@@ -24,10 +27,11 @@ use http::header::CONNECTION;
 use http::request::Parts;
 use http::{HeaderValue, StatusCode, Version};
 use hyper::body::Incoming;
-use keyward_core::decision::{RequestFacts, ResourceNamed};
-use keyward_core::denial::Refusal;
+use keyward_core::decision::{Grant, RequestFacts, ResourceNamed};
+use keyward_core::denial::{Kind, Refusal};
 use keyward_core::id::ApiName;
-use keyward_verify::Ask;
+use keyward_verify::limits::Charge;
+use keyward_verify::{Ask, Decision};
 
 pub(crate) use route_api::{Overrides, Served, Tables};
 
@@ -37,7 +41,7 @@ use self::needs::Needed;
 use self::path::Strictness;
 use crate::reply::{Problem, Reply, problem};
 use crate::serve::caller::Turn;
-use crate::serve::lifeline::Party;
+use crate::serve::lifeline::{BodyFault, Party};
 use crate::upstream::{Pace, RequestBody};
 
 /// The longest body, in bytes, that is read and thrown away after a refusal to keep the connection.
@@ -76,21 +80,17 @@ impl Gateway {
         };
         let served = routed.served;
         let visit = Visit { gateway: self, served: &served, turn, request_id, prefix_length: routed.prefix_length };
-        match visit.pass(parts, body).await {
-            Ok(reply) => reply,
-            Err(refusal) => {
-                served.count_refused(refusal);
-                turn.lifeline.begin();
-                drop(turn.lifeline.release());
-                let mut reply = served.refusals.answer(refusal, request_id);
-                if is_http1 && (refusal == Refusal::BadRequest || is_long) {
-                    // Who sends what can be read in two ways may see the next request begin elsewhere; and what
-                    // is left of a long body is not read, so the connection ends and the caller must know.
-                    reply.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-                }
-                reply
-            }
+        let (mut reply, is_unread) = match visit.pass(parts, body).await {
+            Ok(Passed::Forwarded(reply)) => return reply,
+            Ok(Passed::Told(reply)) => (reply, is_long),
+            Err(refused) => (visit.refuse(&refused), is_long || refused.refusal == Refusal::BadRequest),
+        };
+        if is_http1 && is_unread {
+            // Who sends what can be read in two ways may see the next request begin elsewhere; and what is left
+            // of a long body is not read, so the connection ends and the caller must know.
+            reply.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
+        reply
     }
 }
 
@@ -103,8 +103,32 @@ pub(crate) struct Visit<'a> {
     prefix_length: usize,
 }
 
+/// A request that was granted, answered.
+enum Passed {
+    /// By the upstream.
+    Forwarded(Reply),
+    /// By the contract.
+    Told(Reply),
+}
+
+/// A request that gets no answer but the contract's to its refusal.
+#[derive(Debug)]
+struct Refused {
+    refusal: Refusal,
+    /// How limits stand, where the key is good.
+    charge: Charge,
+    /// Where it was granted and failed on its way.
+    grant: Option<Grant>,
+}
+
+impl From<Refusal> for Refused {
+    fn from(refusal: Refusal) -> Self {
+        Refused { refusal, charge: Charge::default(), grant: None }
+    }
+}
+
 impl Visit<'_> {
-    async fn pass(&self, parts: &mut Parts, body: Incoming) -> Result<Reply, Refusal> {
+    async fn pass(&self, parts: &mut Parts, body: Incoming) -> Result<Passed, Refused> {
         let worker = &self.turn.caller.worker;
         let contract = &self.served.in_force.contract;
         headers::check(parts, worker.caps.head())?;
@@ -127,20 +151,67 @@ impl Visit<'_> {
             resources: &resources,
             address: Some(address),
             is_closed: needed.is_closed,
+            cost: needed.cost,
         };
         let ask = Ask { api: Some(&self.served.in_force), presented: &presented, facts };
         let opened = worker.engine.open(&ask).await;
-        // Only who holds a good key is told which routes there are.
-        let grant = opened.decision.outcome.map_err(|denial| match denial.refusal() {
-            Refusal::InsufficientScope if needed.is_closed => Refusal::NoSuchRoute,
-            refusal => refusal,
-        })?;
+        let Decision { outcome, charge, .. } = opened.decision;
+        let grant = match (outcome.map_err(Refusal::from), needed.is_closed) {
+            (Ok(grant), _) => grant,
+            // Only who holds a good key is told which routes there are.
+            (Err(Refusal::InsufficientScope), true) => {
+                return Err(Refused { refusal: Refusal::NoSuchRoute, charge, grant: None });
+            }
+            (Err(refusal), _) => return Err(Refused { refusal, charge, grant: None }),
+        };
         self.turn.lifeline.hold(opened.exchange);
+        self.served.count_granted();
+        if let Some(told) = needed.answer {
+            return Ok(Passed::Told(self.answer_told(told, &grant, &charge, &parts.method)));
+        }
         drop(resources);
         drop(needed);
         drop((presented, path));
-        self.served.count_forwarded();
-        self.forward(&grant, parts, body).await
+        let forwarded = self.forward(&grant, parts, body).await;
+        self.settle(forwarded, grant, charge).map(Passed::Forwarded)
+    }
+
+    /// Gives back what failures cost nothing of, and tells the caller how its limits stand then.
+    fn settle(&self, forwarded: Result<Reply, Refusal>, grant: Grant, charge: Charge) -> Result<Reply, Refused> {
+        match forwarded {
+            Ok(mut reply) => {
+                let status = reply.status();
+                let has_failed = status.is_client_error() || status.is_server_error();
+                let charge = if has_failed { charge.refunded() } else { charge };
+                let contract = &self.served.in_force.contract;
+                self.served.limits.tell(reply.headers_mut(), contract, &charge, Some(&grant));
+                Ok(reply)
+            }
+            Err(refusal) => {
+                // The upstream may have done all the work for a caller who then breaks off its body or has its key
+                // revoked: ending one's own request must not make it free.
+                let is_callers_doing =
+                    refusal == Refusal::Revoked || self.turn.lifeline.body_fault() == BodyFault::Broken;
+                let charge = if is_callers_doing { charge } else { charge.refunded() };
+                Err(Refused { refusal, charge, grant: Some(grant) })
+            }
+        }
+    }
+
+    /// The contract's answer to a refusal.
+    fn refuse(&self, refused: &Refused) -> Reply {
+        let Refused { refusal, charge, grant } = refused;
+        self.served.count_refused(*refusal);
+        self.turn.lifeline.begin();
+        drop(self.turn.lifeline.release());
+        let mut reply = self.served.refusals.answer(*refusal, self.request_id);
+        // All refusals of a credential are the same bytes, whatever is known of the key.
+        if refusal.kind() != Kind::Credential {
+            let contract = &self.served.in_force.contract;
+            self.served.limits.tell(reply.headers_mut(), contract, charge, grant.as_ref());
+            limits::tell_wait(reply.headers_mut(), charge.retry_after());
+        }
+        reply
     }
 
     /// The path that is decided on, without the prefix that only told the API.

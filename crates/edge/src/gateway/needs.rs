@@ -1,5 +1,5 @@
-//! What a request needs of its key: scopes, the project it names, the resource it touches. Where the
-//! resource stands in the body, the body is read, but only for keys that are limited in that kind.
+//! What a request needs of its key: scopes, the project it names, the resource it touches; and what it costs. Where
+//! the resource stands in the body, the body is read, but only for keys that are limited in that kind.
 
 use std::borrow::Cow;
 
@@ -7,13 +7,13 @@ use bytes::{Bytes, BytesMut};
 use http::header::{CONTENT_ENCODING, HeaderMap};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
-use keyward_core::contract::{Contract, Needs, Resource, ResourceFrom};
+use keyward_core::contract::{Contract, Needs, Resource, ResourceFrom, Told};
 use keyward_core::decision::ProjectNamed;
 use keyward_core::denial::Refusal;
 use keyward_core::json::{self, JsonLimits};
 
 /// What a request needs, as far as its method and path tell.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Needed<'a> {
     pub scopes: &'a [Box<str>],
     pub project: Option<ProjectNamed>,
@@ -22,6 +22,19 @@ pub(crate) struct Needed<'a> {
     pub in_body: Option<(&'a str, &'a str)>,
     /// Whether nobody may make it: no route names it, and the contract refuses what none names.
     pub is_closed: bool,
+    /// What it costs.
+    pub cost: u64,
+    /// What the gateway answers to it by itself, in the upstream's place.
+    pub answer: Option<&'a Told>,
+}
+
+impl Default for Needed<'_> {
+    /// Nothing in particular, at the cost of any request.
+    fn default() -> Self {
+        let (project, in_body, answer) = Default::default();
+        let resources = Vec::new();
+        Needed { scopes: &[], project, resources, in_body, is_closed: false, cost: 1, answer }
+    }
 }
 
 /// A resource that is touched; which, where the request tells.
@@ -49,7 +62,8 @@ pub(crate) fn of<'a>(contract: &'a Contract, method: &str, path: &'a str) -> Nee
     let project = route.project.as_deref().map(|name| {
         captured(name).and_then(|text| text.parse().ok()).map_or(ProjectNamed::Nothing, ProjectNamed::Id)
     });
-    let mut needed = Needed { scopes: &route.scopes, project, ..Needed::default() };
+    let (cost, answer) = (route.cost, route.answer.as_ref());
+    let mut needed = Needed { scopes: &route.scopes, project, cost, answer, ..Needed::default() };
     match &route.resource {
         None => {}
         Some(Resource { kind, from: ResourceFrom::Path(name) }) => {

@@ -11,6 +11,7 @@ use metrics::Counter;
 use parking_lot::Mutex;
 
 use super::credential::Place;
+use super::limits::LimitFields;
 use super::path::Strictness;
 use super::refusal::Refusals;
 use crate::serve::lifeline::Lifelines;
@@ -22,9 +23,10 @@ pub(crate) struct Served {
     pub in_force: Arc<ApiInForce>,
     pub places: Vec<Place>,
     pub refusals: Refusals,
+    pub limits: LimitFields,
     pub strictness: Strictness,
     pub upstream: Option<Arc<Upstream>>,
-    forwarded: Counter,
+    granted: Counter,
     refused: Vec<OnceLock<Counter>>,
 }
 
@@ -35,21 +37,22 @@ impl Served {
         Served {
             places: contract.places.iter().filter_map(Place::of).collect(),
             refusals: Refusals::of(contract),
+            limits: LimitFields::of(contract),
             // A base path is a wall as well: dot segments must not lead out of it.
             strictness: match contract.routes.are_open() && !has_base {
                 true => Strictness::Lenient,
                 false => Strictness::Strict,
             },
             upstream,
-            forwarded: requests(&in_force.name, "valid"),
+            granted: requests(&in_force.name, "valid"),
             refused: Refusal::ALL.iter().map(|_| OnceLock::new()).collect(),
             in_force: Arc::clone(in_force),
         }
     }
 
-    /// Counts a request that was forwarded.
-    pub fn count_forwarded(&self) {
-        self.forwarded.increment(1);
+    /// Counts a request that was granted.
+    pub fn count_granted(&self) {
+        self.granted.increment(1);
     }
 
     /// Counts one that was refused.

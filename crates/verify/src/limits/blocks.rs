@@ -9,7 +9,7 @@ use keyward_core::store::StoreError;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::cell::{QuotaCell, Says};
+use super::quota_cell::{QuotaCell, QuotaState, Says};
 use super::{Limiter, Short};
 
 /// Units that nobody asked for this long are given back.
@@ -154,7 +154,7 @@ impl Limiter {
         self.holding.lock().entry(place).or_insert_with(|| Arc::clone(cell));
     }
 
-    async fn give_back_if(&self, cell: &Arc<QuotaCell>, fits: impl Fn(&super::cell::QuotaState) -> bool) {
+    async fn give_back_if(&self, cell: &Arc<QuotaCell>, fits: impl Fn(&QuotaState) -> bool) {
         let _one_at_a_time = cell.lane.lock().await;
         let place = Arc::as_ptr(cell) as usize;
         let ask = {

@@ -9,7 +9,8 @@ use keyward_core::clock::Timestamp;
 use keyward_core::limits::QuotaCounter;
 use parking_lot::Mutex;
 
-use super::cell::{QuotaCell, RateCell, RateId, RateState};
+use super::quota_cell::QuotaCell;
+use super::rate_cell::{RateCell, RateId, RateState};
 
 const SHARDS: usize = 64;
 

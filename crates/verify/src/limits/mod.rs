@@ -1,22 +1,27 @@
 //! Limits on this node: rates counted in memory, quotas spent from blocks that the store gave durably.
 //!
-//! `terms` says which limits hold for a key, `cell` what one counter does, `reserve` takes from all of them or from
-//! none, `charge` is what came of it, `blocks` exchanges units with the store, `saved` carries rates over a restart,
+//! `terms` says which limits hold for a key, `rate_cell` and `quota_cell` what one counter does, `reserve` takes from all of them or from
+//! none, `charge` is what came of it, `blocks` exchanges units with the store, `sharing` with the
+//! server that nodes share rates in (`shared`), `saved` carries rates over a restart,
 //! `guards` limits what is no request to an API, `views` tells how limits stand.
 
 mod blocks;
-mod cell;
 mod charge;
 mod counters;
 mod guards;
+mod quota_cell;
+mod rate_cell;
 mod reserve;
 mod saved;
+pub mod shared;
+mod sharing;
 
 mod terms;
 mod views;
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use keyward_core::clock::{Clock, Entropy, SystemEntropy};
@@ -26,10 +31,13 @@ use keyward_core::store::Store;
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
 
-use self::cell::{QuotaCell, RateCell};
+use self::quota_cell::QuotaCell;
+use self::rate_cell::RateCell;
+use self::shared::{SharedOptions, SharedRates, SharedUrlError};
 pub(crate) use self::counters::Counters;
 pub(crate) use self::guards::Guarded;
 pub(crate) use self::reserve::{Request, Short, Unmet};
+pub(crate) use self::sharing::{Lacking, TakenAhead};
 use self::terms::{Bound, Terms};
 pub use charge::{Charge, LimitKind, LimitState};
 pub use views::LimitView;
@@ -42,6 +50,8 @@ pub(crate) struct Limiter {
     pub guarded: Guarded,
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
+    /// The counters of rates that nodes share; none where each counts alone.
+    shared: Option<Arc<SharedRates>>,
     /// This run of the node, as holder of blocks.
     holder: u128,
     /// Rates that moved since they were last kept.
@@ -49,6 +59,30 @@ pub(crate) struct Limiter {
     /// Quotas of which this node may hold units, by where they lie in memory.
     holding: Mutex<HashMap<usize, Arc<QuotaCell>>>,
     wanted: mpsc::UnboundedSender<Short>,
+}
+
+/// Where rates are shared between nodes.
+#[derive(Clone)]
+pub struct Sharing {
+    /// The Valkey or Redis server, as [`shared::SharedOptions::url`]. May hold a password, so it is shown nowhere.
+    pub url: String,
+    /// The longest that a verification waits for it.
+    pub timeout: Duration,
+    /// What keys in it begin with: nodes share counters where it is the same.
+    pub prefix: String,
+}
+
+impl std::fmt::Debug for Sharing {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Sharing").field("prefix", &self.prefix).finish_non_exhaustive()
+    }
+}
+
+impl Sharing {
+    fn options(&self, node: u128) -> SharedOptions {
+        let Sharing { url, timeout, prefix } = self.clone();
+        SharedOptions { url, node, timeout, prefix }
+    }
 }
 
 /// The terms of a project, kept beside its facts.
@@ -68,21 +102,28 @@ pub(crate) struct KeyCounters(ArcSwapOption<Bound>);
 
 impl Limiter {
     /// Limits over a store, and where wishes for more units arrive: for [`Limiter::refill`].
-    pub fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>) -> (Arc<Self>, mpsc::UnboundedReceiver<Short>) {
+    pub fn new(
+        store: Arc<dyn Store>,
+        clock: Arc<dyn Clock>,
+        sharing: Option<&Sharing>,
+    ) -> Result<(Arc<Self>, mpsc::UnboundedReceiver<Short>), SharedUrlError> {
         let mut holder = [0; 16];
         SystemEntropy.fill(&mut holder);
+        let holder = u128::from_be_bytes(holder);
+        let shared = sharing.map(|sharing| SharedRates::start(sharing.options(holder))).transpose()?;
         let (wanted, wishes) = mpsc::unbounded_channel();
         let limiter = Limiter {
             counters: Counters::new(),
             guarded: Guarded::default(),
             store,
             clock,
-            holder: u128::from_be_bytes(holder),
+            shared,
+            holder,
             moved: Mutex::default(),
             holding: Mutex::default(),
             wanted,
         };
-        (Arc::new(limiter), wishes)
+        Ok((Arc::new(limiter), wishes))
     }
 
     /// What a key counts on under its project's and contract's present terms.
@@ -118,6 +159,13 @@ impl Limiter {
         let shared = (!terms.count_by_key())
             .then(|| Arc::new(Bound::new(Arc::clone(&terms), &key.facts, &self.counters)));
         OfProject { terms, shared }
+    }
+
+    /// Lets go of the shared counters.
+    pub async fn stop_sharing(&self) {
+        if let Some(shared) = &self.shared {
+            shared.stop().await;
+        }
     }
 
     /// Forgets counters that nobody counts on.

@@ -10,12 +10,15 @@ use keyward_core::contract::Contract;
 use keyward_core::decision::{Limits, ProjectFacts};
 use keyward_core::denial::{Denial, Refusal};
 use keyward_core::limits::{LimitBy, NEVER, TooSoon, network_of};
+use parking_lot::MutexGuard;
 use smallvec::SmallVec;
 
 use super::Limiter;
-use super::cell::{QuotaCell, RateCell, RateOf, Says};
 use super::charge::{Charge, Stood, Taken};
-use super::terms::Bound;
+use super::quota_cell::{QuotaCell, QuotaState, Says};
+use super::rate_cell::{Mode, RateCell, RateOf, RateSays, RateState};
+use super::sharing::Lacking;
+use super::terms::{Bound, QuotaTerm, RateTerm, Terms};
 use crate::cache::Entry;
 
 /// A burst shorter than this is back before a restart is over: where it stands is not kept.
@@ -36,6 +39,8 @@ pub(crate) enum Unmet {
     Denied(Denial, Charge),
     /// The store has to be asked first for units of this quota.
     Ask(Short),
+    /// The server that nodes share counters in has to be asked first.
+    Share(Box<Lacking>),
 }
 
 /// A quota that has too little at hand.
@@ -47,12 +52,8 @@ pub(crate) struct Short {
     pub units: u64,
 }
 
-/// Who refuses, and for how long.
-struct Refuser<'a> {
-    name: &'a str,
-    refusal: Refusal,
-    wait: Duration,
-}
+/// Rates that a request counts on, each with the place of its term.
+pub(super) type Rates<'a> = SmallVec<[(u8, &'a Arc<RateCell>); 6]>;
 
 impl Limits<Entry> for Request<'_> {
     type Reserved = Charge;
@@ -70,16 +71,14 @@ impl Limits<Entry> for Request<'_> {
         }
         // Read only now: most requests of plans without limits never need it.
         let boottime = self.limiter.clock.boottime_nanos();
-        match bound.by_address.is_empty() {
-            true => self.reserve_all(&bound, boottime, bound.rates.iter().map(|(place, cell)| (*place, cell)).collect()),
-            false => {
-                let found = self.of_network(&bound);
-                let mut rates: SmallVec<[_; 6]> = bound.rates.iter().map(|(place, cell)| (*place, cell)).collect();
-                rates.extend(found.iter().map(|(place, cell)| (*place, cell)));
-                rates.sort_by_key(|(_, cell)| Arc::as_ptr(cell) as usize);
-                self.reserve_all(&bound, boottime, rates)
-            }
+        let mut rates: Rates<'_> = bound.rates.iter().map(|(place, cell)| (*place, cell)).collect();
+        if bound.by_address.is_empty() {
+            return self.reserve_all(&bound, boottime, &rates);
         }
+        let found = self.of_network(&bound);
+        rates.extend(found.iter().map(|(place, cell)| (*place, cell)));
+        rates.sort_by_key(|(_, cell)| Arc::as_ptr(cell) as usize);
+        self.reserve_all(&bound, boottime, &rates)
     }
 }
 
@@ -92,11 +91,10 @@ impl Request<'_> {
             return Charge::default();
         }
         let boottime = self.limiter.clock.boottime_nanos();
-        let terms = &bound.terms;
+        let (terms, mode) = (&bound.terms, self.limiter.mode());
         let rates = bound.rates.iter().map(|(place, cell)| {
             let rate = &terms.rates[usize::from(*place)].rate;
-            let tat = cell.state.lock().tat(rate, boottime);
-            Stood::Rate { place: *place, ahead: rate.full_in(tat, boottime) }
+            Stood::Rate { place: *place, ahead: cell.state.lock().ahead(rate, mode, boottime) }
         });
         let quotas = bound.quotas.iter().filter_map(|(place, cell)| {
             let state = cell.state.lock();
@@ -121,99 +119,177 @@ impl Request<'_> {
         bound.by_address.iter().map(cell).collect()
     }
 
-    fn reserve_all(
-        &self,
-        bound: &Arc<Bound>,
-        boottime: i64,
-        rates: SmallVec<[(u8, &Arc<RateCell>); 6]>,
-    ) -> Result<Charge, Unmet> {
+    fn reserve_all(&self, bound: &Arc<Bound>, boottime: i64, rates: &Rates<'_>) -> Result<Charge, Unmet> {
         bound.fetch_ahead();
-        let terms = &bound.terms;
-        let mut rate_locks: SmallVec<[_; 6]> = rates.iter().map(|(_, cell)| cell.state.lock()).collect();
-        let mut quota_locks: SmallVec<[_; 6]> = bound.quotas.iter().map(|(_, cell)| cell.state.lock()).collect();
-        let mut next: SmallVec<[i64; 6]> = SmallVec::new();
-        let mut refuser: Option<Refuser<'_>> = None;
-        let mut refuse = |name, refusal, wait| {
-            if refuser.as_ref().is_none_or(|longest| longest.wait < wait) {
-                refuser = Some(Refuser { name, refusal, wait });
+        let mut asked = Asked::new(self, bound, boottime, rates);
+        asked.ask_rates();
+        asked.ask_quotas();
+        if asked.refuser.is_none() {
+            if let Some(place) = asked.short {
+                drop(asked);
+                return Err(Unmet::Ask(short(bound, place, self.cost)));
             }
-        };
-        for ((place, _), state) in rates.iter().zip(&rate_locks) {
-            let term = &terms.rates[usize::from(*place)];
-            match state.after(&term.rate, boottime, term.counts.units(self.cost)) {
-                Ok(tat) => next.push(tat),
-                Err(TooSoon { wait }) => {
+            if asked.lacks_shared {
+                drop(asked);
+                let rates = rates.iter().map(|(place, cell)| (*place, Arc::clone(cell))).collect();
+                let lacking = Lacking { bound: Arc::clone(bound), rates, cost: self.cost, at: self.now };
+                return Err(Unmet::Share(Box::new(lacking)));
+            }
+            asked.spend();
+        }
+        asked.tell()
+    }
+}
+
+/// What the quota of a place needs for a request.
+fn short(bound: &Arc<Bound>, place: u8, cost: u64) -> Short {
+    let term = &bound.terms.quotas[usize::from(place)];
+    let (_, cell) = bound.quotas.iter().find(|(at, _)| *at == place).expect("each quota has its counter");
+    Short { cell: Arc::clone(cell), bound: Arc::clone(bound), place, units: term.counts.units(cost) }
+}
+
+/// Who refuses, and for how long.
+struct Refuser<'a> {
+    name: &'a str,
+    refusal: Refusal,
+    wait: Duration,
+}
+
+/// A request with all its counters locked.
+struct Asked<'a> {
+    request: &'a Request<'a>,
+    bound: &'a Arc<Bound>,
+    boottime: i64,
+    mode: Mode,
+    rates: SmallVec<[AskedRate<'a>; 6]>,
+    quotas: SmallVec<[(u8, &'a Arc<QuotaCell>, MutexGuard<'a, QuotaState>); 4]>,
+    /// The limit that refuses longest.
+    refuser: Option<Refuser<'a>>,
+    /// A quota that the store has to be asked for.
+    short: Option<u8>,
+    /// Whether a rate's shared counter has to be asked.
+    lacks_shared: bool,
+}
+
+struct AskedRate<'a> {
+    place: u8,
+    cell: &'a Arc<RateCell>,
+    state: MutexGuard<'a, RateState>,
+    /// Where it would stand.
+    next: i64,
+}
+
+impl<'a> Asked<'a> {
+    fn new(request: &'a Request<'a>, bound: &'a Arc<Bound>, boottime: i64, rates: &Rates<'a>) -> Self {
+        let lock = |&(place, cell): &(u8, &'a Arc<RateCell>)| AskedRate { place, cell, state: cell.state.lock(), next: 0 };
+        Asked {
+            rates: rates.iter().map(lock).collect(),
+            quotas: bound.quotas.iter().map(|(place, cell)| (*place, cell, cell.state.lock())).collect(),
+            mode: request.limiter.mode(),
+            refuser: None,
+            short: None,
+            lacks_shared: false,
+            request,
+            bound,
+            boottime,
+        }
+    }
+
+    fn ask_rates(&mut self) {
+        for asked in &mut self.rates {
+            let term = rate_term(&self.bound.terms, asked.place);
+            let units = term.counts.units(self.request.cost);
+            match asked.state.says(&term.rate, self.mode, self.boottime, units) {
+                RateSays::Pass(next) => asked.next = next,
+                RateSays::Ask => self.lacks_shared = true,
+                RateSays::Wait(TooSoon { wait }) => {
                     let wait = wait.map_or(NEVER, |nanos| Duration::from_nanos(nanos.max(0) as u64));
-                    next.push(state.tat(&term.rate, boottime));
-                    refuse(&term.name, Refusal::RateLimited, wait);
+                    refuse(&mut self.refuser, Refuser { name: &term.name, refusal: Refusal::RateLimited, wait });
                 }
             }
         }
-        let mut short = None;
-        for ((place, _), state) in bound.quotas.iter().zip(&quota_locks) {
-            let term = &terms.quotas[usize::from(*place)];
-            match state.says(term.counts.units(self.cost), term.limit, self.now, boottime) {
+    }
+
+    fn ask_quotas(&mut self) {
+        for (place, _, state) in &self.quotas {
+            let term = quota_term(&self.bound.terms, *place);
+            let units = term.counts.units(self.request.cost);
+            match state.says(units, term.limit, self.request.now, self.boottime) {
                 Says::Enough => {}
-                Says::Ask => short = short.or(Some(*place)),
+                Says::Ask => self.short = self.short.or(Some(*place)),
                 Says::UsedUp => {
-                    let is_too_much = term.counts.units(self.cost) > term.limit;
-                    let end = state.end().filter(|_| !is_too_much);
-                    refuse(&term.name, Refusal::QuotaExceeded, end.map_or(NEVER, |end| end.since(self.now)));
+                    let end = state.end().filter(|_| units <= term.limit);
+                    let wait = end.map_or(NEVER, |end| end.since(self.request.now));
+                    refuse(&mut self.refuser, Refuser { name: &term.name, refusal: Refusal::QuotaExceeded, wait });
                 }
             }
         }
-        // Refused already: nobody need ask the store.
-        if refuser.is_none()
-            && let Some(place) = short
-        {
-            drop((rate_locks, quota_locks));
-            return Err(Unmet::Ask(self.short(bound, place)));
-        }
-        let mut stood: SmallVec<[Stood; 6]> = SmallVec::new();
-        for (((place, cell), state), tat) in rates.iter().zip(&mut rate_locks).zip(&next) {
-            let term = &terms.rates[usize::from(*place)];
-            if refuser.is_none() {
-                state.set(&term.rate, *tat);
-                if !state.is_dirty && term.by != LimitBy::Address && term.rate.tolerance() >= KEPT_FROM_NANOS {
-                    state.is_dirty = true;
-                    self.limiter.moved.lock().push(Arc::clone(cell));
-                }
+    }
+
+    fn spend(&mut self) {
+        let limiter = self.request.limiter;
+        for asked in &mut self.rates {
+            let term = rate_term(&self.bound.terms, asked.place);
+            asked.state.spend(&term.rate, self.mode, asked.next, term.counts.units(self.request.cost));
+            let is_kept = term.by != LimitBy::Address && term.rate.tolerance() >= KEPT_FROM_NANOS;
+            if self.mode == Mode::Own && is_kept && !asked.state.is_dirty {
+                asked.state.is_dirty = true;
+                limiter.moved.lock().push(Arc::clone(asked.cell));
             }
-            stood.push(Stood::Rate { place: *place, ahead: term.rate.full_in(*tat, boottime) });
         }
-        for ((place, cell), state) in bound.quotas.iter().zip(&mut quota_locks) {
-            let term = &terms.quotas[usize::from(*place)];
-            let units = term.counts.units(self.cost);
-            if refuser.is_none() && units > 0 {
-                state.spend(units, boottime);
+        for (place, _, state) in &mut self.quotas {
+            let term = quota_term(&self.bound.terms, *place);
+            let units = term.counts.units(self.request.cost);
+            if units > 0 {
+                state.spend(units, self.boottime);
                 if state.is_low(term.limit) && state.want() {
-                    self.limiter.want_more(Short { cell: Arc::clone(cell), ..self.short(bound, *place) });
+                    limiter.want_more(short(self.bound, *place, self.request.cost));
                 }
             }
+        }
+    }
+
+    /// What came of it, to be told.
+    fn tell(self) -> Result<Charge, Unmet> {
+        let terms = &self.bound.terms;
+        let mut stood: SmallVec<[Stood; 6]> = SmallVec::new();
+        for asked in &self.rates {
+            let ahead = asked.state.ahead(&rate_term(terms, asked.place).rate, self.mode, self.boottime);
+            stood.push(Stood::Rate { place: asked.place, ahead });
+        }
+        for (place, _, state) in &self.quotas {
             // A request that a rate refused never asked the store.
-            if state.is_told(self.now) {
+            if state.is_told(self.request.now) {
                 stood.push(Stood::Quota { place: *place, used: state.used(), end: state.end() });
             }
         }
         stood.sort_unstable_by_key(Stood::order);
-        let refused = refuser.as_ref().map(|refuser| (Box::from(refuser.name), refuser.wait));
         let taken = Taken {
-            bound: Arc::clone(bound),
+            bound: Arc::clone(self.bound),
             stood,
-            cost: self.cost,
-            at: self.now,
-            refused,
-            is_degraded: false,
+            cost: self.request.cost,
+            at: self.request.now,
+            refused: self.refuser.as_ref().map(|refuser| (Box::from(refuser.name), refuser.wait)),
+            is_degraded: matches!(self.mode, Mode::Share(_)),
         };
-        match refuser {
+        match self.refuser {
             None => Ok(Charge::of(taken)),
             Some(Refuser { refusal, .. }) => Err(Unmet::Denied(Denial::new(refusal), Charge::of(taken))),
         }
     }
+}
 
-    fn short(&self, bound: &Arc<Bound>, place: u8) -> Short {
-        let term = &bound.terms.quotas[usize::from(place)];
-        let (_, cell) = bound.quotas.iter().find(|(at, _)| *at == place).expect("each quota has its counter");
-        Short { cell: Arc::clone(cell), bound: Arc::clone(bound), place, units: term.counts.units(self.cost) }
+/// Of several that refuse, the one that refuses longest is told.
+fn refuse<'a>(refuser: &mut Option<Refuser<'a>>, another: Refuser<'a>) {
+    if refuser.as_ref().is_none_or(|longest| longest.wait < another.wait) {
+        *refuser = Some(another);
     }
+}
+
+fn rate_term(terms: &Terms, place: u8) -> &RateTerm {
+    &terms.rates[usize::from(place)]
+}
+
+fn quota_term(terms: &Terms, place: u8) -> &QuotaTerm {
+    &terms.quotas[usize::from(place)]
 }

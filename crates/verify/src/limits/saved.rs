@@ -8,7 +8,7 @@ use keyward_core::clock::Timestamp;
 use keyward_core::store::{SavedRate, StoreError};
 
 use super::Limiter;
-use super::cell::{RateCell, RateId, RateOf, RateState};
+use super::rate_cell::{RateCell, RateId, RateOf, RateState};
 
 impl Limiter {
     /// Puts rates where they stood before the restart.

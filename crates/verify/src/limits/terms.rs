@@ -10,7 +10,8 @@ use keyward_core::limits::{CountedOf, Counts, LimitBy, Period, QuotaCounter, Rat
 use smallvec::SmallVec;
 
 use super::Counters;
-use super::cell::{QuotaCell, RateCell, RateId, RateOf};
+use super::quota_cell::QuotaCell;
+use super::rate_cell::{RateCell, RateId, RateOf};
 
 /// The limits of one project under one contract.
 #[derive(Debug)]

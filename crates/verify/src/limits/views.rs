@@ -11,7 +11,7 @@ use keyward_core::limits::block::Tally;
 use keyward_core::limits::{LimitBy, Period, QuotaCounter};
 use keyward_core::store::StoreError;
 
-use super::cell::RateOf;
+use super::rate_cell::RateOf;
 use super::charge::LimitKind;
 use super::terms::{QuotaTerm, RateTerm, Terms};
 use super::Limiter;
@@ -91,10 +91,10 @@ impl Limiter {
         let (now, boottime) = (self.clock.now(), self.clock.boottime_nanos());
         let stood = of(terms, term.by, lineage).map(|of| {
             let known = self.counters.known_rate(&terms.rate_id(term, RateOf::Counted(of)));
-            known.map_or(boottime, |cell| cell.state.lock().tat(&term.rate, boottime))
+            known.map_or(0, |cell| cell.state.lock().ahead(&term.rate, self.mode(), boottime))
         });
-        let ahead = stood.map_or(0, |tat| term.rate.full_in(tat, boottime));
-        let remaining = stood.map(|tat| term.rate.remaining(tat, boottime));
+        let ahead = stood.unwrap_or(0);
+        let remaining = stood.map(|ahead| term.rate.remaining(ahead, 0));
         LimitView {
             name: term.name.to_string(),
             kind: LimitKind::Rate,

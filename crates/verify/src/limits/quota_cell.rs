@@ -1,92 +1,12 @@
-//! Counters in memory: one cell a counter, shared by every key that counts on it. A cell knows its own rules;
-//! that all limits of a request are met or none is spent is `reserve`'s matter.
+//! Counters of quotas in memory: what this node knows and holds of each in its current period. A cell knows its own
+//! rules; exchanging units with the store is `blocks`' matter.
 
 use keyward_core::clock::Timestamp;
-use keyward_core::id::{ApiName, ProjectId};
 use keyward_core::limits::block::BlockAnswer;
-use keyward_core::limits::{CountedOf, Period, QuotaCounter, Rate, TooSoon};
+use keyward_core::limits::{Period, QuotaCounter};
 use parking_lot::Mutex;
-use std::net::IpAddr;
 
-/// Whose requests a rate counts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) enum RateOf {
-    /// One of those that outlive a restart.
-    Counted(CountedOf),
-    /// Those of one project from one network.
-    Network(ProjectId, IpAddr),
-}
-
-/// Which rate's counter one is.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) struct RateId {
-    pub api: ApiName,
-    pub name: Box<str>,
-    pub of: RateOf,
-}
-
-/// A counter of a rate. What every request needs stands first: in the line of memory that its `Arc` is in.
-#[derive(Debug)]
-#[repr(C)]
-pub(crate) struct RateCell {
-    pub state: Mutex<RateState>,
-    pub id: RateId,
-}
-
-/// Where a rate's counter stands.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct RateState {
-    /// When the whole burst is there again, in nanoseconds of boottime.
-    tat: i64,
-    /// What one unit took when `tat` was set: under another rate it is worked out anew.
-    interval: i64,
-    /// Whether it moved since it was last kept.
-    pub is_dirty: bool,
-}
-
-impl RateCell {
-    pub fn new(id: RateId) -> Self {
-        RateCell { state: Mutex::default(), id }
-    }
-}
-
-impl RateState {
-    /// As it stood when it was kept before a restart.
-    pub fn restored(tat: i64, interval: i64) -> Self {
-        RateState { tat, interval, is_dirty: false }
-    }
-
-    /// Where it stands under a rate.
-    pub fn tat(&self, rate: &Rate, now: i64) -> i64 {
-        match self.interval == rate.interval() {
-            true => self.tat,
-            false => rate.rescaled(self.tat, self.interval, now),
-        }
-    }
-
-    /// Where it would stand after `units` more.
-    pub fn after(&self, rate: &Rate, now: i64, units: u64) -> Result<i64, TooSoon> {
-        rate.after(self.tat(rate, now), now, units)
-    }
-
-    /// Moves it on.
-    pub fn set(&mut self, rate: &Rate, tat: i64) {
-        self.tat = tat;
-        self.interval = rate.interval();
-    }
-
-    /// What one unit took.
-    pub fn interval(&self) -> i64 {
-        self.interval
-    }
-
-    /// When the whole burst is there again, under the rate that it last counted by.
-    pub fn full_at(&self) -> i64 {
-        self.tat
-    }
-}
-
-/// A counter of a quota; laid out like [`RateCell`].
+/// A counter of a quota; laid out like a rate's.
 #[derive(Debug)]
 #[repr(C)]
 pub(crate) struct QuotaCell {

@@ -1,0 +1,214 @@
+//! Counters of rates in memory: one cell a counter, for every key that counts on it. A cell knows its own rules; that
+//! all limits of a request are met or none is spent is `reserve`'s matter, asking the server that nodes share counters
+//! in is `sharing`'s.
+
+use std::net::IpAddr;
+
+use keyward_core::id::{ApiName, ProjectId};
+use keyward_core::limits::{CountedOf, Rate, TooSoon};
+use parking_lot::Mutex;
+
+/// Whose requests a rate counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum RateOf {
+    /// One of those that outlive a restart.
+    Counted(CountedOf),
+    /// Those of one project from one network.
+    Network(ProjectId, IpAddr),
+}
+
+/// Which rate's counter one is.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct RateId {
+    pub api: ApiName,
+    pub name: Box<str>,
+    pub of: RateOf,
+}
+
+/// A counter of a rate. What every request needs stands first: in the line of memory that its `Arc` is in.
+#[derive(Debug)]
+#[repr(C)]
+pub(crate) struct RateCell {
+    pub state: Mutex<RateState>,
+    pub id: RateId,
+}
+
+/// Where a rate's counter stands.
+#[derive(Debug, Default)]
+pub(crate) struct RateState {
+    /// When the whole burst is there again, in nanoseconds of boottime.
+    tat: i64,
+    /// What one unit took when `tat` was set: under another rate it is worked out anew.
+    interval: i64,
+    /// Whether it moved since it was last kept.
+    pub is_dirty: bool,
+    /// What is known of the counter that nodes share, where they share one.
+    slice: Option<Box<Slice>>,
+}
+
+/// By which counter a rate goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mode {
+    /// This node's own.
+    Own,
+    /// The one that nodes share.
+    Shared,
+    /// This node's own again, at its share among so many nodes: the shared one cannot be reached.
+    Share(u32),
+}
+
+/// What a rate says of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum RateSays {
+    /// It passes, and the counter would stand here.
+    Pass(i64),
+    /// It does not.
+    Wait(TooSoon),
+    /// The shared counter has to be asked.
+    Ask,
+}
+
+impl RateCell {
+    pub fn new(id: RateId) -> Self {
+        RateCell { state: Mutex::default(), id }
+    }
+}
+
+impl RateState {
+    /// As it stood when it was kept before a restart.
+    pub fn restored(tat: i64, interval: i64) -> Self {
+        RateState { tat, interval, is_dirty: false, slice: None }
+    }
+
+    /// Where it stands under a rate.
+    pub fn tat(&self, rate: &Rate, now: i64) -> i64 {
+        match self.interval == rate.interval() {
+            true => self.tat,
+            false => rate.rescaled(self.tat, self.interval, now),
+        }
+    }
+
+    /// What it says of `units` more.
+    pub fn says(&self, rate: &Rate, mode: Mode, now: i64, units: u64) -> RateSays {
+        let by = |passed: Result<i64, TooSoon>| passed.map_or_else(RateSays::Wait, RateSays::Pass);
+        match mode {
+            Mode::Own => by(rate.after(self.tat(rate, now), now, units)),
+            Mode::Share(nodes) => {
+                let share = rate.share(nodes);
+                by(share.after(self.share_tat(rate, &share, now), now, units))
+            }
+            Mode::Shared if units > rate.burst() => RateSays::Wait(TooSoon { wait: None }),
+            Mode::Shared if units <= self.in_slice(now) => RateSays::Pass(now),
+            Mode::Shared => RateSays::Ask,
+        }
+    }
+
+    /// Spends units that it said pass.
+    pub fn spend(&mut self, rate: &Rate, mode: Mode, tat: i64, units: u64) {
+        match mode {
+            Mode::Own => (self.tat, self.interval) = (tat, rate.interval()),
+            Mode::Share(nodes) => {
+                (self.tat, self.interval) = (tat, rate.share(nodes).interval());
+                self.slice.get_or_insert_default().is_share = true;
+            }
+            Mode::Shared => {
+                if let Some(slice) = &mut self.slice {
+                    slice.left = slice.left.saturating_sub(units);
+                }
+            }
+        }
+    }
+
+    /// Nanoseconds until the whole burst is there again, as far as is known.
+    pub fn ahead(&self, rate: &Rate, mode: Mode, now: i64) -> i64 {
+        match mode {
+            Mode::Own => rate.full_in(self.tat(rate, now), now),
+            Mode::Share(nodes) => rate.full_in(self.share_tat(rate, &rate.share(nodes), now), now),
+            Mode::Shared => self.slice.as_ref().map_or(0, |slice| {
+                let unspent = rate.interval().saturating_mul(self.in_slice(now) as i64);
+                slice.ahead_at(now).saturating_sub(unspent).max(0)
+            }),
+        }
+    }
+
+    /// Units of the shared counter that may be spent without asking.
+    pub fn in_slice(&self, now: i64) -> u64 {
+        self.slice.as_ref().filter(|slice| now < slice.until).map_or(0, |slice| slice.left)
+    }
+
+    /// How many units to ask of the shared counter for a request of `units`: more than it needs where it was asked
+    /// again and again, at most `most`.
+    pub fn slice_for(&self, units: u64, most: u64, now: i64) -> u64 {
+        let last = self.slice.as_ref().filter(|slice| now < slice.until).map_or(0, |slice| slice.size);
+        (last * 2).clamp(units, most.max(units))
+    }
+
+    /// Takes in units that the shared counter gave: good until a moment.
+    pub fn told(&mut self, taken: u64, ahead: i64, (now, until): (i64, i64)) {
+        let left = self.in_slice(now);
+        let slice = self.slice.get_or_insert_default();
+        slice.left = left + taken;
+        slice.size = taken;
+        slice.until = until;
+        (slice.ahead, slice.told_at, slice.is_share) = (ahead, now, false);
+    }
+
+    /// Takes in how the shared counter stands that gave nothing.
+    pub fn told_of(&mut self, ahead: i64, now: i64) {
+        let slice = self.slice.get_or_insert_default();
+        (slice.ahead, slice.told_at, slice.is_share) = (ahead, now, false);
+    }
+
+    /// Takes units out again, at most so many as are there.
+    pub fn take_back(&mut self, units: u64) -> u64 {
+        let Some(slice) = &mut self.slice else { return 0 };
+        let taken = units.min(slice.left);
+        slice.left -= taken;
+        taken
+    }
+
+    /// Where this node's share stands. It begins with its part of what the shared counter had left when last heard
+    /// of; where that is not known, with a part of its part, so that all nodes together stay within one burst more.
+    fn share_tat(&self, rate: &Rate, share: &Rate, now: i64) -> i64 {
+        if self.slice.as_ref().is_some_and(|slice| slice.is_share) {
+            return self.tat(share, now);
+        }
+        let nodes = (share.interval() / rate.interval().max(1)).max(1);
+        let known = self.slice.as_ref().map(|slice| rate.remaining(slice.ahead_at(now), 0));
+        let left = known.map_or(share.burst() / nodes as u64, |left| left / nodes as u64);
+        let left = left.clamp(u64::from(known.is_none()), share.burst());
+        now.saturating_add(share.tolerance() - share.interval().saturating_mul(left as i64))
+    }
+
+    /// What one unit took.
+    pub fn interval(&self) -> i64 {
+        self.interval
+    }
+
+    /// When the whole burst is there again, under the rate that it last counted by.
+    pub fn full_at(&self) -> i64 {
+        let shared = self.slice.as_ref().map_or(i64::MIN, |slice| slice.told_at.saturating_add(slice.ahead));
+        self.tat.max(shared)
+    }
+}
+
+/// What a node knows of a counter that nodes share, and the units of it that it took ahead.
+#[derive(Debug, Default)]
+struct Slice {
+    left: u64,
+    /// How many were taken last: what asking for more goes by.
+    size: u64,
+    /// When what is left is worth nothing any more, so that no unit is spent long after it was taken.
+    until: i64,
+    /// By how much the counter was ahead of its clock when it was last heard of, and when that was.
+    ahead: i64,
+    told_at: i64,
+    /// Whether this node has since counted its share alone.
+    is_share: bool,
+}
+
+impl Slice {
+    fn ahead_at(&self, now: i64) -> i64 {
+        self.ahead.saturating_sub(now.saturating_sub(self.told_at)).max(0)
+    }
+}
