@@ -69,7 +69,7 @@ impl CounterServer {
 
     fn start_at(&mut self, port: u16) -> bool {
         let program = ["valkey-server", "redis-server"].into_iter().find(|program| is_installed(program));
-        let program = program.expect("neither valkey-server nor redis-server is installed: `cargo xtask test` does");
+        let program = program.expect("install valkey-server or redis-server, as `cargo xtask test` does");
         let process = Command::new(program)
             .args(["--bind", "127.0.0.1", "--port", &port.to_string(), "--save", "", "--appendonly", "no"])
             .args(["--daemonize", "no", "--logfile", "log"])

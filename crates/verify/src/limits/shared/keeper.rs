@@ -25,7 +25,8 @@ pub(super) async fn run(inner: Arc<Inner>, stop: CancellationToken) {
     stop.run_until_cancelled(keep(&inner)).await;
     if let Some(link) = inner.breaker.retire() {
         // Without it the node counts for a few seconds more.
-        if let Ok(Err(error)) = timeout(inner.options.timeout, link.leave(&inner.options.prefix, &inner.name)).await {
+        let left = timeout(inner.options.timeout, link.leave(&inner.options.prefix, &inner.name));
+        if let Ok(Err(error)) = left.await {
             tracing::debug!(%error, "the node could not be taken off the list of nodes that share counters");
         }
     }
