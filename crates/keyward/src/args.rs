@@ -140,6 +140,8 @@ pub enum Command {
     /// Projects: the walls around keys
     #[command(subcommand)]
     Project(cli::project::ProjectCommand),
+    /// How often a project's keys were used, drawn over time
+    Usage(cli::usage::UsageArgs),
     /// Keys of a project
     #[command(subcommand)]
     Key(cli::key::KeyCommand),

@@ -61,6 +61,7 @@ async fn dispatch(command: Command, context: &Context) -> Outcome {
         Command::Api(command) => cli::api::run(command, context).await,
         Command::Org(command) => cli::organization::run(command, context).await,
         Command::Project(command) => cli::project::run(command, context).await,
+        Command::Usage(args) => cli::usage::run(args, context).await,
         Command::Key(command) => cli::key::run(command, context).await,
         Command::ManagementKey(command) => cli::management_key::run(command, context).await,
         Command::Log(command) => cli::log::run(command, context).await,

@@ -19,6 +19,20 @@ pub struct Output {
     json: bool,
 }
 
+/// What is drawn on: how wide it is, and whether it has colours.
+#[derive(Debug, Clone, Copy)]
+pub struct Screen {
+    /// In columns.
+    pub width: usize,
+    /// Whether colours are shown and wanted (`NO_COLOR`).
+    pub has_color: bool,
+}
+
+/// The width of what is no terminal.
+const WIDTH_DEFAULT: usize = 80;
+/// Drawings do not grow wider: bars as long as a wide screen are harder to compare.
+const WIDTH_MAX: usize = 120;
+
 /// Fields that stand first where an object is shown, in this order; the others follow by name.
 const FIRST: &[&str] = &["id", "name", "valid", "code", "hint", "state"];
 
@@ -56,6 +70,15 @@ impl Output {
     /// Text that is a result as it stands: a contract, a completion script, a shown secret.
     pub fn verbatim(&self, text: &str) {
         print_checked(text);
+    }
+
+    /// What standard output shows.
+    pub fn screen(&self) -> Screen {
+        let width = Table::new().width().map_or(WIDTH_DEFAULT, usize::from);
+        let refuses = |name: &str, value: &str| std::env::var(name).is_ok_and(|found| found == value);
+        let is_unwanted =
+            std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty()) || refuses("TERM", "dumb");
+        Screen { width: width.min(WIDTH_MAX), has_color: std::io::stdout().is_terminal() && !is_unwanted }
     }
 
     /// One object: JSON, or a field a line. Empty fields are left out.
@@ -153,7 +176,8 @@ pub fn confirm(yes: bool, question: &str) -> Outcome {
     }
 }
 
-fn plain_table() -> Table {
+/// A table without lines.
+pub fn plain_table() -> Table {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
     table
@@ -183,7 +207,9 @@ fn cell(value: &Value) -> String {
         Value::Null => "-".into(),
         Value::String(text) => text.clone(),
         Value::Array(items) if items.iter().all(|item| item.is_string()) => {
-            items.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(" ")
+            let items: Vec<_> = items.iter().filter_map(Value::as_str).collect();
+            let is_text = items.iter().any(|item| item.contains(' '));
+            items.join(if is_text { "; " } else { " " })
         }
         other => other.to_string(),
     };

@@ -4,6 +4,7 @@
 pub mod api;
 pub mod apply;
 pub mod backup;
+pub mod chart;
 pub mod client;
 pub mod completions;
 pub mod configuration;
@@ -11,12 +12,14 @@ pub mod contract;
 pub mod doctor;
 pub mod init;
 pub mod key;
+pub mod limits;
 pub mod log;
 pub mod management_key;
 pub mod organization;
 pub mod pepper;
 pub mod project;
 pub mod target;
+pub mod usage;
 
 use clap::Args;
 use keyward_core::clock::{Clock, Timestamp};

@@ -4,7 +4,8 @@ use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
 use super::client::{Client, segment};
-use super::{Context, PageArgs, body, print_changed, print_made, text};
+use super::usage::{self, UsageArgs};
+use super::{Context, PageArgs, body, limits, print_changed, print_made, text};
 use crate::failure::{Failure, Outcome};
 use crate::output::{Column, confirm};
 
@@ -51,14 +52,24 @@ pub enum ProjectCommand {
         /// One of the contract's plans
         plan: String,
     },
-    /// Set how many keys may be active, or go back to the contract's limit
+    /// Set how many keys may be active, or go back to the contract's limit (others: `edit --limit`)
     Limit {
         /// Its id
         project: String,
         /// The limit, or `default`
         limit: String,
     },
-    /// How often its keys were used
+    /// Change its name, plan, limits or access, all at once
+    Edit(EditArgs),
+    /// Its plan, and how its limits stand
+    Limits {
+        /// Its id
+        project: Option<String>,
+        /// A key, for limits that count each key alone
+        #[arg(long)]
+        key: Option<String>,
+    },
+    /// How often its keys were used, drawn over time
     Usage(UsageArgs),
     /// Refuse its keys until it is resumed
     Suspend {
@@ -93,25 +104,28 @@ pub struct CreateArgs {
     /// live or test [default: live]
     #[arg(long)]
     pub environment: Option<String>,
+    /// It has access, where its plan asks for your word
+    #[arg(long)]
+    pub access: bool,
 }
 
-/// Flags of `project usage`.
+/// Flags of `project edit`.
 #[derive(Debug, Args)]
-pub struct UsageArgs {
+pub struct EditArgs {
     /// Its id
-    pub project: Option<String>,
-    /// From when on
-    #[arg(long, value_name = "TIME")]
-    pub from: Option<String>,
-    /// Until when
-    #[arg(long, value_name = "TIME")]
-    pub to: Option<String>,
-    /// hour or day
+    pub project: String,
+    /// Another name
     #[arg(long)]
-    pub step: Option<String>,
-    /// key or outcome
+    pub name: Option<String>,
+    /// Another of the contract's plans
     #[arg(long)]
-    pub by: Option<String>,
+    pub plan: Option<String>,
+    /// A limit of its own, with a rate's burst where wanted, or the plan's again; again for more
+    #[arg(long = "limit", value_name = "NAME=LIMIT[:BURST]|plan")]
+    pub limits: Vec<String>,
+    /// Whether it has access, where its plan asks for your word: on or off
+    #[arg(long, value_name = "on|off", value_parser = ["on", "off"], hide_possible_values = true)]
+    pub access: Option<String>,
 }
 
 /// The project that was named, or the one of the folder's profile.
@@ -139,7 +153,11 @@ pub async fn run(command: ProjectCommand, context: &Context) -> Outcome {
             print_made(output, &answer, "project");
             return Ok(());
         }
-        ProjectCommand::Usage(args) => return usage(&client, args, context).await,
+        ProjectCommand::Usage(args) => return usage::run(args, context).await,
+        ProjectCommand::Limits { project, key } => {
+            return limits::show(&client, &named(project, &client)?, key, context).await;
+        }
+        ProjectCommand::Edit(args) => client.patch(&at(&args.project), &edit(&args)?).await?,
         ProjectCommand::Show { project } => client.get(&at(&named(project, &client)?), &Vec::new()).await?,
         ProjectCommand::Rename { project, name } => client.patch(&at(&project), &json!({"name": name})).await?,
         ProjectCommand::Plan { project, plan } => client.patch(&at(&project), &json!({"plan": plan})).await?,
@@ -156,8 +174,18 @@ pub async fn run(command: ProjectCommand, context: &Context) -> Outcome {
             client.delete(&at(&project)).await?
         }
     };
-    print_changed(output, &answer, "project");
+    match output.is_json() {
+        true => output.json(&answer),
+        false => print_changed(output, &for_people(answer), "project"),
+    }
     Ok(())
+}
+
+/// Limits of its own as they are named on the command line.
+fn for_people(mut answer: Value) -> Value {
+    let named = limits::shown(&answer["project"]["limits"]);
+    answer["project"]["limits"] = if named.is_empty() { Value::Null } else { named.into() };
+    answer
 }
 
 async fn create(client: &Client, args: CreateArgs) -> Outcome<Value> {
@@ -166,8 +194,22 @@ async fn create(client: &Client, args: CreateArgs) -> Outcome<Value> {
         ("api", Some(Value::String(args.api))),
         ("plan", text(&args.plan)),
         ("environment", text(&args.environment)),
+        ("access", args.access.then_some(Value::Bool(true))),
     ]);
     client.post(&format!("/v1/organizations/{}/projects", segment(&args.organization)), &body).await
+}
+
+fn edit(args: &EditArgs) -> Outcome<Value> {
+    let body = body([
+        ("name", text(&args.name)),
+        ("plan", text(&args.plan)),
+        ("limits", limits::named(&args.limits)?),
+        ("access", args.access.as_deref().map(|access| Value::Bool(access == "on"))),
+    ]);
+    match body.as_object().is_some_and(|fields| fields.is_empty()) {
+        true => Err(Failure::usage("what is to change? Give --name, --plan, --limit or --access.")),
+        false => Ok(body),
+    }
 }
 
 fn limit_of(text: &str) -> Outcome<Value> {
@@ -178,13 +220,4 @@ fn limit_of(text: &str) -> Outcome<Value> {
             Err(_) => Err(Failure::usage(format!("{number} is neither a whole number nor `default`"))),
         },
     }
-}
-
-async fn usage(client: &Client, args: UsageArgs, context: &Context) -> Outcome {
-    let project = named(args.project, client)?;
-    let asked = [("from", args.from), ("to", args.to), ("step", args.step), ("by", args.by)];
-    let query = asked.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
-    let found = client.get(&format!("/v1/projects/{}/usage", segment(&project)), &query).await?;
-    context.output.list(&found, &[("START", "start"), ("KEY", "key"), ("OUTCOME", "outcome"), ("COUNT", "count")]);
-    Ok(())
 }

@@ -280,6 +280,12 @@ impl Config {
         (read("verify.misses_per_second"), read("verify.misses_per_second_per_address"))
     }
 
+    /// How long folded minutes of uses are kept, and how long counts by the hour.
+    pub fn usage_kept(&self) -> (Duration, Duration) {
+        let days = |name| Duration::from_secs(self.count(name) * 86_400);
+        (days("usage.keep_minutes_days"), days("usage.keep_hours_days"))
+    }
+
     /// How long a stop waits for open requests.
     pub fn drain(&self) -> Duration {
         Duration::from_secs(self.count("stop.drain_seconds"))

@@ -160,6 +160,20 @@ pub static SETTINGS: &[Setting] = &[
         "the same for one address",
     ),
     setting(
+        "usage.keep_minutes_days",
+        None,
+        Kind::Count { min: 1, max: 36_500 },
+        "30",
+        "how many days uses and refusals stay in projects' event logs, counted by the minute",
+    ),
+    setting(
+        "usage.keep_hours_days",
+        None,
+        Kind::Count { min: 1, max: 36_500 },
+        "400",
+        "how many days counts by the hour are kept, which usage over time is told from",
+    ),
+    setting(
         "stop.drain_seconds",
         None,
         Kind::Count { min: 0, max: 3600 },

@@ -2,6 +2,7 @@
 //! `serve` and `dev` start the same node; `init` needs only the core.
 
 pub mod data_plane;
+mod forgetting;
 pub mod offline;
 pub mod peppers;
 
@@ -24,6 +25,7 @@ use crate::ops::{self, Ops};
 use crate::presets;
 use crate::secrets::Secrets;
 use data_plane::DataPlane;
+use forgetting::forget_old_usage;
 
 /// Connections to the operations' own address: monitors are few.
 const OPS_CONNECTIONS_MAX: usize = 64;
@@ -67,7 +69,8 @@ impl Core {
         let ring = Arc::new(secrets.peppers()?);
         peppers::check(store.as_ref(), secrets, &ring).await?;
         let (misses_per_second, misses_per_second_per_address) = config.misses_per_second();
-        let options = EngineOptions { misses_per_second, misses_per_second_per_address };
+        let options =
+            EngineOptions { misses_per_second, misses_per_second_per_address, ..EngineOptions::default() };
         let engine = Engine::start(store.clone(), Arc::clone(&ring), Arc::new(SystemClock), options)
             .await
             .doing("start the engine")?;
@@ -162,6 +165,8 @@ impl Node {
         };
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
         tasks.spawn(keep_up(core.metrics.clone(), stop.clone()));
+        let clock = Arc::clone(core.engine.clock());
+        tasks.spawn(forget_old_usage(core.store.clone(), clock, config.usage_kept(), stop.clone()));
         let metrics = core.metrics.clone();
         let ops =
             Ops { engine: Arc::clone(&core.engine), store: core.store.clone(), metrics, stopping: stop.clone() };

@@ -89,3 +89,48 @@ fn l13_a_refused_use_is_counted_and_moves_no_time() {
     let counts: Vec<_> = events["items"].as_array().unwrap().iter().map(|event| &event["count"]).collect();
     assert!(counts.len() <= 2, "folded, not one row a refusal: {events}");
 }
+
+#[test]
+fn m15_p25_g5_uses_and_limits_are_drawn_in_the_terminal() {
+    let keyward = Keyward::dev("scrapegraphai");
+    let (project, key) = (keyward.project().to_owned(), keyward.first_key());
+    let run = |arguments: &[&str]| {
+        let (code, out, err) = keyward.cli(arguments);
+        assert_eq!(code, 0, "{arguments:?}: {out}{err}");
+        (out, err)
+    };
+    let (out, err) = run(&["usage", &project]);
+    assert!(
+        out.starts_with(&format!("No requests of {project} by hour")) && err.contains("/v1/verify"),
+        "{out}{err}"
+    );
+    run(&["project", "edit", &project, "--plan", "starter", "--limit", "credits=7", "--limit", "requests=50:20"]);
+    for _ in 0..3 {
+        assert!(keyward.verify(json!({"key": key.secret, "cost": 2})).json()["valid"] == true);
+    }
+    assert_eq!(keyward.verify(json!({"key": key.secret, "cost": 2})).json()["code"], "quota_exceeded");
+    let (limits, _) = run(&["project", "limits", &project]);
+    for part in [
+        "Plan Starter (starter), has access",
+        "7 a month, by project (own; the plan's: 10,000)",
+        "6 of 7 used",
+        "renews in",
+    ] {
+        assert!(limits.contains(part), "{limits}");
+    }
+    eventually("the uses are drawn", || {
+        let (drawn, _) = run(&["usage", &project]);
+        let is_whole =
+            ["█", "valid", "75.0 %", "▓", "quota_exceeded", "25.0 %"].iter().all(|part| drawn.contains(part));
+        assert!(!drawn.contains('\u{1b}'), "no colours but in a terminal: {drawn:?}");
+        is_whole.then_some(())
+    });
+    let (by_key, _) = run(&["usage", &project, "--by", "key", "--step", "day", "--from", "7d"]);
+    assert!(by_key.contains(&key.id) && by_key.contains("last used"), "{by_key}");
+    let (json, _) = run(&["usage", &project, "--by", "outcome", "--json"]);
+    assert!(json.starts_with("{\"items\":[{"), "{json}");
+    run(&["project", "edit", &project, "--limit", "credits=plan"]);
+    assert!(keyward.is_valid(&key.secret));
+    assert_eq!(keyward.cli(&["project", "edit", &project]).0, 2);
+    assert_eq!(keyward.cli(&["project", "edit", &project, "--limit", "credits=many"]).0, 2);
+}
