@@ -72,6 +72,17 @@ impl fmt::Display for Complaint {
     }
 }
 
+/// A Valkey or Redis server that nodes share rate limits in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RatesServer {
+    /// Its URL, without a password.
+    pub url: String,
+    /// The file with its password.
+    pub password_file: Option<PathBuf>,
+    /// What Keyward's keys on it begin with.
+    pub prefix: String,
+}
+
 /// Flags that are settings: names of settings and what was given.
 pub type Flags = Vec<(&'static str, String)>;
 
@@ -278,6 +289,17 @@ impl Config {
     pub fn misses_per_second(&self) -> (u32, u32) {
         let read = |name| u32::try_from(self.count(name)).unwrap_or(u32::MAX);
         (read("verify.misses_per_second"), read("verify.misses_per_second_per_address"))
+    }
+
+    /// The server that nodes share rate limits in, the file with its password, and what keys on it begin with.
+    pub fn rates(&self) -> Option<RatesServer> {
+        let server = Some(self.text("rates.server")).filter(|server| !server.is_empty())?;
+        let password_file = Some(self.text("rates.password_file")).filter(|path| !path.is_empty());
+        Some(RatesServer {
+            url: server.to_owned(),
+            password_file: password_file.map(PathBuf::from),
+            prefix: self.text("rates.prefix").to_owned(),
+        })
     }
 
     /// How long folded minutes of uses are kept, and how long counts by the hour.

@@ -160,6 +160,21 @@ pub static SETTINGS: &[Setting] = &[
         "the same for one address",
     ),
     setting(
+        "rates.server",
+        None,
+        Kind::CounterServer,
+        "",
+        "a Valkey or Redis server that nodes share rate limits in; empty where each node counts alone",
+    ),
+    setting("rates.password_file", None, Kind::Path, "", "a file of mode 0600 with its password; empty for none"),
+    setting(
+        "rates.prefix",
+        None,
+        Kind::Word,
+        "keyward",
+        "what Keyward's keys on it begin with: nodes share where it is the same",
+    ),
+    setting(
         "usage.keep_minutes_days",
         None,
         Kind::Count { min: 1, max: 36_500 },

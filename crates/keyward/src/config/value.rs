@@ -31,6 +31,10 @@ pub enum Kind {
     ApiAddresses,
     /// APIs with a URL each: `API=URL`.
     ApiUrls,
+    /// A Valkey or Redis server, without its password; empty for none.
+    CounterServer,
+    /// Letters, digits, `_` and `-`.
+    Word,
 }
 
 /// A value as a source gave it, before it is known to be right.
@@ -103,7 +107,9 @@ impl Kind {
                 "false" | "0" => Ok(Value::Truth(false)),
                 _ => Err("expected true or false".into()),
             },
-            Kind::OneOf(_) => Err(format!("expected {}", self.expected())),
+            Kind::CounterServer => counter_server(text),
+            Kind::Word if is_word(text) => Ok(Value::Text(text.to_owned())),
+            Kind::OneOf(_) | Kind::Word => Err(format!("expected {}", self.expected())),
         }
     }
 
@@ -143,6 +149,8 @@ impl Kind {
             Kind::Truth => "true or false".into(),
             Kind::ApiAddresses => "a list such as [\"standard=127.0.0.1:7710\"]".into(),
             Kind::ApiUrls => "a list such as [\"standard=http://127.0.0.1:8000\"]".into(),
+            Kind::CounterServer => "a URL such as redis://127.0.0.1:6379/0, or rediss:// for TLS".into(),
+            Kind::Word => "letters, digits, _ and -".into(),
         }
     }
 }
@@ -197,6 +205,27 @@ fn address(text: &str) -> Result<Value, String> {
         Err(_) if text.starts_with("localhost:") => Err("write an IP address: 127.0.0.1 for localhost".into()),
         Err(_) => Err("expected an IP address and a port, such as 127.0.0.1:7700 or [::1]:7700".into()),
     }
+}
+
+fn counter_server(text: &str) -> Result<Value, String> {
+    if text.is_empty() {
+        return Ok(Value::Text(String::new()));
+    }
+    let rest = text.strip_prefix("redis://").or_else(|| text.strip_prefix("rediss://"));
+    let Some(rest) = rest.filter(|rest| !rest.is_empty()) else {
+        return Err(format!("expected {}", Kind::CounterServer.expected()));
+    };
+    match rest.rsplit_once('@') {
+        Some((user, _)) if user.contains(':') => Err(
+            "holds a password, which is no configuration: put it into a file and name that in rates.password_file"
+                .into(),
+        ),
+        _ => Ok(Value::Text(text.to_owned())),
+    }
+}
+
+fn is_word(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
 }
 
 fn networks<'a>(parts: impl Iterator<Item = &'a str>) -> Result<Value, String> {

@@ -5,6 +5,7 @@ pub mod data_plane;
 mod forgetting;
 pub mod offline;
 pub mod peppers;
+mod sharing;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -70,7 +71,7 @@ impl Core {
         peppers::check(store.as_ref(), secrets, &ring).await?;
         let (misses_per_second, misses_per_second_per_address) = config.misses_per_second();
         let options =
-            EngineOptions { misses_per_second, misses_per_second_per_address, ..EngineOptions::default() };
+            EngineOptions { misses_per_second, misses_per_second_per_address, sharing: sharing::of(config)? };
         let engine = Engine::start(store.clone(), Arc::clone(&ring), Arc::new(SystemClock), options)
             .await
             .doing("start the engine")?;
