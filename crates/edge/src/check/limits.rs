@@ -23,60 +23,57 @@ pub(super) fn write(line: &mut Vec<u8>, charge: &Charge) {
 
 /// Names of limits are letters, digits, `_` and `-`: nothing in them needs an escape.
 fn write_one(line: &mut Vec<u8>, state: &LimitState<'_>, at: Timestamp) {
-    let kind = match state.kind {
-        LimitKind::Rate => "rate",
-        LimitKind::Quota => "quota",
-    };
-    for (before, text) in [("{\"name\":\"", state.name), ("\",\"kind\":\"", kind), ("\",\"by\":\"", state.by.as_str())] {
-        line.extend_from_slice(before.as_bytes());
-        line.extend_from_slice(text.as_bytes());
-    }
-    for (before, number) in
-        [("\",\"limit\":", state.limit), (",\"remaining\":", state.remaining), (",\"used\":", state.used)]
-    {
-        line.extend_from_slice(before.as_bytes());
-        write_number(line, number);
-    }
+    line.extend_from_slice(b"{\"name\":\"");
+    line.extend_from_slice(state.name.as_bytes());
+    line.extend_from_slice(match state.kind {
+        LimitKind::Rate => b"\",\"kind\":\"rate\",\"by\":\"",
+        LimitKind::Quota => b"\",\"kind\":\"quota\",\"by\":\"",
+    });
+    line.extend_from_slice(state.by.as_str().as_bytes());
+    line.extend_from_slice(b"\",\"limit\":");
+    write_number(line, state.limit);
+    line.extend_from_slice(b",\"remaining\":");
+    write_number(line, state.remaining);
+    line.extend_from_slice(b",\"used\":");
+    write_number(line, state.used);
     match resets_after(state) {
         Some(time) => {
             line.extend_from_slice(b",\"reset_after\":");
             write_number(line, whole_seconds(time));
             line.extend_from_slice(b",\"reset_at\":\"");
-            write_moment(line, at.saturating_add(time));
+            line.extend_from_slice(&moment(at.saturating_add(time)));
             line.extend_from_slice(b"\"}");
         }
         None => line.extend_from_slice(b",\"reset_after\":null,\"reset_at\":null}"),
     }
 }
 
-/// Writes a moment as RFC 3339, as its `Display` does.
-fn write_moment(line: &mut Vec<u8>, moment: Timestamp) {
+/// A moment as RFC 3339, as its `Display` writes it.
+fn moment(moment: Timestamp) -> [u8; 24] {
     let millis = moment.as_millis().clamp(0, Timestamp::MAX.as_millis());
-    let (year, month, day) = date_of(millis / DAY_MILLIS);
-    let of_day = millis % DAY_MILLIS;
-    let parts = [
-        (year, 4, b'-'),
-        (month, 2, b'-'),
-        (day, 2, b'T'),
-        (of_day / 3_600_000, 2, b':'),
-        (of_day / 60_000 % 60, 2, b':'),
-        (of_day / 1000 % 60, 2, b'.'),
-        (of_day % 1000, 3, b'Z'),
-    ];
-    for (mut number, width, after) in parts {
-        let mut digits = [0; 4];
-        for digit in digits[..width].iter_mut().rev() {
-            *digit = b'0' + (number % 10) as u8;
-            number /= 10;
-        }
-        line.extend_from_slice(&digits[..width]);
-        line.push(after);
+    let (year, month, day) = date_of((millis / DAY_MILLIS) as u32);
+    let of_day = (millis % DAY_MILLIS) as u32;
+    let mut text = *b"0000-00-00T00:00:00.000Z";
+    put(&mut text[..4], year);
+    put(&mut text[5..7], month);
+    put(&mut text[8..10], day);
+    put(&mut text[11..13], of_day / 3_600_000);
+    put(&mut text[14..16], of_day / 60_000 % 60);
+    put(&mut text[17..19], of_day / 1000 % 60);
+    put(&mut text[20..23], of_day % 1000);
+    text
+}
+
+fn put(place: &mut [u8], mut number: u32) {
+    for digit in place.iter_mut().rev() {
+        *digit = b'0' + (number % 10) as u8;
+        number /= 10;
     }
 }
 
 /// Year, month and day of a day since the Unix epoch, in the proleptic Gregorian calendar. Years are counted from
 /// March, so that the day of a leap year is the last of its year.
-fn date_of(day: i64) -> (i64, i64, i64) {
+fn date_of(day: u32) -> (u32, u32, u32) {
     // Eras of 400 years, all of the same length, from the 1st of March of the year 0.
     let day = day + 719_468;
     let (era, of_era) = (day / 146_097, day % 146_097);
@@ -85,7 +82,7 @@ fn date_of(day: i64) -> (i64, i64, i64) {
     let from_march = (5 * of_year + 2) / 153;
     let day = of_year - (153 * from_march + 2) / 5 + 1;
     let month = if from_march < 10 { from_march + 3 } else { from_march - 9 };
-    (era * 400 + year_of_era + i64::from(month <= 2), month, day)
+    (era * 400 + year_of_era + u32::from(month <= 2), month, day)
 }
 
 #[cfg(test)]
@@ -102,13 +99,12 @@ mod tests {
         let mut moments: Vec<i64> = (0..40_000).map(|n| n * 73 * DAY_MILLIS / 10 + n * 1_234_567).collect();
         moments.extend((0..40_000).map(|n| n * DAY_MILLIS));
         moments.extend((0..80_000).map(|n| n * DAY_MILLIS - 1));
-        moments.push(Timestamp::MAX.as_millis());
+        let written = |at: Timestamp| String::from_utf8(moment(at).to_vec()).unwrap();
         for millis in moments.into_iter().filter(|millis| (0..=Timestamp::MAX.as_millis()).contains(millis)) {
-            let moment = Timestamp::from_millis(millis);
-            let mut written = Vec::new();
-            write_moment(&mut written, moment);
-            assert_eq!(String::from_utf8(written).unwrap(), moment.to_string());
+            let at = Timestamp::from_millis(millis);
+            assert_eq!(written(at), at.to_string());
         }
+        assert_eq!(written(Timestamp::MAX), "9999-12-31T23:59:59.999Z");
     }
 
     fn written(state: &LimitState<'_>) -> Value {
@@ -136,6 +132,9 @@ mod tests {
         assert_eq!(written(&rate), expected);
         let ever = LimitState { name: "trial", kind: LimitKind::Quota, reset_after: NEVER, window: None, ..rate };
         let told = written(&ever);
-        assert_eq!((&told["kind"], &told["reset_after"], &told["reset_at"]), (&json!("quota"), &json!(null), &json!(null)));
+        assert_eq!(
+            (&told["kind"], &told["reset_after"], &told["reset_at"]),
+            (&json!("quota"), &json!(null), &json!(null))
+        );
     }
 }

@@ -25,6 +25,7 @@ use self::question::Wrong;
 use crate::gateway::credential::{self, Place};
 use crate::gateway::headers;
 use crate::gateway::identity::Identities;
+use crate::gateway::limits::tell_degraded;
 use crate::reply::{Problem, Reply, X_REQUEST_ID, problem, whole};
 use crate::serve::caller::Turn;
 use crate::serve::lifeline::Party;
@@ -68,16 +69,17 @@ impl Check {
     /// Answers one request.
     pub async fn answer(&self, turn: &Turn, parts: &Parts, body: Incoming, request_id: &HeaderValue) -> Reply {
         match self.verify(turn, parts, body).await {
-            Ok(body) => {
-                let mut reply = whole(StatusCode::OK, JSON, body);
+            Ok(decision) => {
+                let mut reply = whole(StatusCode::OK, JSON, self.write(&decision));
                 reply.headers_mut().insert(X_REQUEST_ID, request_id.clone());
+                tell_degraded(reply.headers_mut(), &decision.charge);
                 reply
             }
             Err(refused) => refused.reply(request_id),
         }
     }
 
-    async fn verify(&self, turn: &Turn, parts: &Parts, body: Incoming) -> Result<Bytes, Refused> {
+    async fn verify(&self, turn: &Turn, parts: &Parts, body: Incoming) -> Result<Decision, Refused> {
         headers::check(parts, turn.caller.worker.caps.head()).map_err(Refused::Head)?;
         check_request(parts)?;
         let engine = &turn.caller.worker.engine;
@@ -91,11 +93,10 @@ impl Check {
         let needed = question.needed(api.as_deref(), path.as_deref());
         let resources = needed.resources();
         let ask = Ask { api: api.as_deref(), presented: &question.key, facts: needed.facts(&question, &resources) };
-        let decision = match self.is_within(engine, &asking, &ask).await {
-            Ok(()) => engine.verify(&ask).await,
-            Err(denial) => Decision::denied(denial),
-        };
-        Ok(self.write(&decision))
+        match self.is_within(engine, &asking, &ask).await {
+            Ok(()) => Ok(engine.verify(&ask).await),
+            Err(denial) => Ok(Decision::denied(denial)),
+        }
     }
 
     /// The management key that asks.

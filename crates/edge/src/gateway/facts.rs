@@ -167,7 +167,15 @@ pub(crate) mod tests {
     }
 
     pub fn trial() -> LimitState<'static> {
-        LimitState { name: "trial", limit: 100, remaining: 93, used: 7, reset_after: NEVER, window: None, ..credits() }
+        LimitState {
+            name: "trial",
+            limit: 100,
+            remaining: 93,
+            used: 7,
+            reset_after: NEVER,
+            window: None,
+            ..credits()
+        }
     }
 
     /// Facts at 2026-11-21T12:00:00.250Z.

@@ -65,9 +65,7 @@ impl LimitFields {
             return;
         }
         self.write(headers, &Facts::of(contract, charge, grant));
-        if charge.is_degraded() {
-            headers.insert(OURS, HeaderValue::from_static("degraded"));
-        }
+        tell_degraded(headers, charge);
     }
 
     fn write(&self, headers: &mut HeaderMap, facts: &Facts<'_>) {
@@ -117,6 +115,13 @@ impl Policy {
             of.1 == state.limit && of.2 == state.window && *of.0 == *state.name
         };
         self.of.len() == states.len() && self.of.iter().zip(states).all(is_same)
+    }
+}
+
+/// Tells that counters shared between nodes could not be reached, where that is so.
+pub(crate) fn tell_degraded(headers: &mut HeaderMap, charge: &Charge) {
+    if charge.is_degraded() {
+        headers.insert(OURS, HeaderValue::from_static("degraded"));
     }
 }
 

@@ -134,7 +134,7 @@ impl Visit<'_> {
         headers::check(parts, worker.caps.head())?;
         let path = self.canonical(parts.uri.path())?;
         if self.served.strictness == Strictness::Strict && headers::overrides_method(&parts.headers) {
-            return Err(Refusal::BadRequest);
+            return Err(Refusal::BadRequest.into());
         }
         let presented = credential::find(&self.served.places, &parts.headers, parts.uri.query())?;
         let peer = self.turn.caller.peer;

@@ -52,7 +52,10 @@ mod tests {
         assert_eq!(route.cost, 0);
         let facts = facts(&contract, &project, [credits(), trial()]);
         let reply = write(route.answer.as_ref().unwrap(), &facts, &Method::GET);
-        assert_eq!((reply.status(), &reply.headers()["content-type"]), (StatusCode::OK, &"application/json".parse().unwrap()));
+        assert_eq!(
+            (reply.status(), &reply.headers()["content-type"]),
+            (StatusCode::OK, &"application/json".parse().unwrap())
+        );
         assert_eq!(reply.headers()["cache-control"], "no-store");
         let Content::Whole(body) = reply.body() else { panic!("a body") };
         let expected = serde_json::json!({

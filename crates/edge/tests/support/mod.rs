@@ -116,7 +116,8 @@ impl Node {
     pub async fn another_project(&self) -> Project {
         let organization = self.world.organization("another").await;
         let new = self.world.new_project(organization.id, "another");
-        let project = Project { api: self.project.api.clone(), plan: self.project.plan.clone(), ..new };
+        let (api, plan) = (self.project.api.clone(), self.project.plan.clone());
+        let project = Project { api, plan, is_granted: true, ..new };
         let entry = self.world.make(created(&project)).await;
         self.engine.settle(entry.revision).await.unwrap();
         project
@@ -156,7 +157,7 @@ async fn put_in_force(world: &World, source: &str) -> Project {
     world.make(Change::Api { api: Box::new(Api { resolved: contract.resolved.clone(), ..blank }) }).await;
     let organization = world.organization("customer").await;
     let plan = contract.project.default_plan.clone();
-    let project = Project { api: name, plan, ..world.new_project(organization.id, "app") };
+    let project = Project { api: name, plan, is_granted: true, ..world.new_project(organization.id, "app") };
     world.make(created(&project)).await;
     project
 }
