@@ -3,7 +3,7 @@
 //! before.
 
 use std::net::IpAddr;
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use keyward_core::contract::Contract;
@@ -16,10 +16,6 @@ use keyward_core::store::StoreError;
 use crate::cache::Entry;
 use crate::engine::{ApiInForce, Ask, Decision, Engine, UNAVAILABLE};
 use crate::limits::{Charge, Lacking, LimitView, Request, Short, TakenAhead, Unmet};
-
-/// Failed authentications at the control plane from one network.
-static FAILED_MANAGEMENT: LazyLock<Rate> =
-    LazyLock::new(|| Rate::new(60, Duration::from_secs(60), 60).expect("60 a minute is a rate"));
 
 /// What has to be asked for before a request can be judged.
 enum Asking {
@@ -167,12 +163,12 @@ impl Engine {
         self.limiter.guarded.managed(project, rate, self.clock.boottime_nanos())
     }
 
-    /// Counts a failed authentication at the control plane.
+    /// Counts a failed authentication at the control plane; `rate` is how many one network may have.
     ///
     /// # Errors
     /// How long to wait, where there were too many from one network.
-    pub fn guard_failed_management(&self, address: IpAddr) -> Result<(), Duration> {
-        self.limiter.guarded.failed(None, address, &FAILED_MANAGEMENT, self.clock.boottime_nanos())
+    pub fn guard_failed_management(&self, address: IpAddr, rate: &Rate) -> Result<(), Duration> {
+        self.limiter.guarded.failed(None, address, rate, self.clock.boottime_nanos())
     }
 
     /// Keeps where rates stand, gives back units that lie idle, forgets counters that nobody counts on.

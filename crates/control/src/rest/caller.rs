@@ -56,7 +56,7 @@ pub(super) async fn admit(
 /// The answer to a request without a management key that opens: the same whatever is wrong with it, and another
 /// where too many came from one network. Who has a good key never comes here.
 fn not_admitted(control: &Rest, peer: Option<IpAddr>) -> Problem {
-    match peer.map(|address| control.engine.guard_failed_management(address)) {
+    match peer.map(|address| control.engine.guard_failed_management(address, &control.failures)) {
         Some(Err(retry_after)) => ControlError::RateLimited { retry_after }.into(),
         Some(Ok(())) | None => unauthenticated(),
     }

@@ -24,6 +24,7 @@ use std::sync::Arc;
 use keyward_core::change::Revision;
 use keyward_core::clock::{Entropy, Timestamp};
 use keyward_core::contract::Presets;
+use keyward_core::limits::Rate;
 use keyward_core::log::{LogKeys, SignedHead};
 use keyward_core::secret::{Peppers, Secret};
 use keyward_core::store::Store;
@@ -65,6 +66,8 @@ pub struct ControlParts {
     pub heads: KeptHeads,
     /// The one folder that backups are written to.
     pub backup_dir: PathBuf,
+    /// How many failed authentications one network may have before it is told to wait.
+    pub failures: Rate,
 }
 
 /// The control plane. Time is the engine's clock, so that what is written and what is decided agree.
@@ -77,13 +80,15 @@ pub struct Control {
     pub(crate) log_keys: Arc<LogKeys>,
     heads: KeptHeads,
     backup_dir: PathBuf,
+    pub(crate) failures: Rate,
 }
 
 impl Control {
     /// Puts a control plane together.
     pub fn new(parts: ControlParts) -> Arc<Self> {
-        let ControlParts { store, engine, peppers, presets, entropy, log_keys, heads, backup_dir } = parts;
-        Arc::new(Control { store, engine, peppers, presets, entropy, log_keys, heads, backup_dir })
+        let ControlParts { store, engine, peppers, presets, entropy, log_keys, heads, backup_dir, failures } =
+            parts;
+        Arc::new(Control { store, engine, peppers, presets, entropy, log_keys, heads, backup_dir, failures })
     }
 
     /// The moment, by the clock that decisions are taken by.

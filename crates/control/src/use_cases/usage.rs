@@ -92,7 +92,8 @@ fn span(question: &UsageQuestion, now: Timestamp) -> Result<(Timestamp, Timestam
     if from > to {
         return Err(ControlError::invalid("from", "must be before to"));
     }
-    if question.from.is_some() && to.since(from) > step.span_max() {
+    // A step more, for who asks from the beginning of one.
+    if to.since(from) > step.span_max() + step.length() {
         let days = step.span_max().as_secs() / DAY.as_secs();
         return Err(ControlError::invalid(
             "from",
@@ -133,6 +134,7 @@ mod tests {
         assert_eq!(asked(Some(from), Some(to), Step::Hour).unwrap(), told("2026-11-21T08:00:00Z", to));
         assert!(asked(Some(to), Some(from), Step::Hour).is_err());
         assert!(asked(Some("2026-10-01T00:00:00Z"), None, Step::Hour).is_err());
-        assert!(asked(Some("2025-11-21T10:30:00Z"), None, Step::Day).is_ok());
+        assert!(asked(Some("2025-11-20T00:00:00Z"), None, Step::Day).is_ok());
+        assert!(asked(Some("2025-11-19T00:00:00Z"), None, Step::Day).is_err());
     }
 }

@@ -20,6 +20,7 @@ pub mod pepper;
 pub mod project;
 pub mod target;
 pub mod usage;
+pub mod usage_chart;
 
 use clap::Args;
 use keyward_core::clock::{Clock, Timestamp};

@@ -285,6 +285,11 @@ impl Config {
         self.count("control.connections_max") as usize
     }
 
+    /// Requests a minute without a live management key from one network.
+    pub fn failed_authentications_per_minute(&self) -> u64 {
+        self.count("control.failed_authentications_per_minute")
+    }
+
     /// Look-ups a second of made-up credentials: over all callers, and for one address.
     pub fn misses_per_second(&self) -> (u32, u32) {
         let read = |name| u32::try_from(self.count(name)).unwrap_or(u32::MAX);

@@ -146,6 +146,13 @@ pub static SETTINGS: &[Setting] = &[
         "the most connections to the control plane",
     ),
     setting(
+        "control.failed_authentications_per_minute",
+        None,
+        Kind::Count { min: 1, max: 1_000_000 },
+        "60",
+        "requests without a live management key that one network may send; then they are told to wait",
+    ),
+    setting(
         "verify.misses_per_second",
         None,
         Kind::Count { min: 1, max: 1_000_000 },

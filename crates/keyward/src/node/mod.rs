@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use keyward_control::{Control, ControlParts};
 use keyward_core::clock::SystemEntropy;
+use keyward_core::limits::Rate;
 use keyward_store::SqliteStore;
 use keyward_verify::{Engine, EngineOptions, SystemClock};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
@@ -76,6 +77,7 @@ impl Core {
             .await
             .doing("start the engine")?;
         let heads = Arc::clone(&store);
+        let failures = config.failed_authentications_per_minute();
         let control = Control::new(ControlParts {
             store: store.clone(),
             engine: Arc::clone(&engine),
@@ -85,6 +87,8 @@ impl Core {
             log_keys: Arc::new(secrets.log_keys()),
             heads: Arc::new(move || heads.signed_heads().map_err(std::io::Error::other)),
             backup_dir: config.dir().join("backups"),
+            failures: Rate::new(failures, Duration::from_secs(60), failures)
+                .doing("limit failed authentications")?,
         });
         Ok(Core { store, engine, control, metrics })
     }

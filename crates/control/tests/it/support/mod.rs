@@ -6,6 +6,7 @@ mod faults;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::{HeaderMap, Method, Request, StatusCode};
@@ -13,6 +14,7 @@ use keyward_control::use_cases::Wanted;
 use keyward_control::{Control, ControlParts};
 use keyward_core::clock::{Entropy, ManualClock, SystemEntropy, Timestamp};
 use keyward_core::contract::Presets;
+use keyward_core::limits::Rate;
 use keyward_core::log::LogKeys;
 use keyward_core::secret::Peppers;
 use keyward_core::store::Store;
@@ -113,6 +115,7 @@ impl World {
             log_keys,
             heads: Arc::new(move || heads.signed_heads().map_err(std::io::Error::other)),
             backup_dir: folder.path().join("backups"),
+            failures: Rate::new(60, Duration::from_secs(60), 60).unwrap(),
         });
         let wanted = Wanted {
             contract: (api.parse().unwrap(), source.to_owned()),

@@ -262,7 +262,8 @@ impl Keyward {
     /// Another project of the same organization and API; with the key that came with it, if one did.
     pub fn new_project(&self, name: &str) -> (String, Option<Key>) {
         let path = format!("/v1/organizations/{}/projects", self.started.organization);
-        let made = self.post(&path, json!({"name": name, "api": self.started.api})).expect(201).json();
+        let made =
+            self.post(&path, json!({"name": name, "api": self.started.api, "access": true})).expect(201).json();
         let key = made["secret"]
             .as_str()
             .map(|secret| Key { id: made["key"]["id"].as_str().unwrap().to_owned(), secret: secret.to_owned() });
@@ -274,7 +275,8 @@ impl Keyward {
         let made = self.post("/v1/organizations", json!({"name": name})).expect(201).json();
         let organization = made["organization"]["id"].as_str().unwrap().to_owned();
         let path = format!("/v1/organizations/{organization}/projects");
-        let made = self.post(&path, json!({"name": name, "api": self.started.api})).expect(201).json();
+        let made =
+            self.post(&path, json!({"name": name, "api": self.started.api, "access": true})).expect(201).json();
         let key = made["secret"]
             .as_str()
             .map(|secret| Key { id: made["key"]["id"].as_str().unwrap().to_owned(), secret: secret.to_owned() });
