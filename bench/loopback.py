@@ -1,4 +1,5 @@
-"""Measures /v1/verify and the gateway over loopback with wrk, beside servers that do the same without deciding.
+"""Measures /v1/verify and the gateway over loopback with wrk, beside servers that do the same without deciding, and
+with limits beside without.
 
 Starts everything on 127.0.0.1 in a temporary folder, gives Keyward and nginx the same keys, measures all in turn in
 several rounds, and prints one Markdown table. Called by run.sh; what the numbers mean stands in README.md.
@@ -124,12 +125,12 @@ def wait_for(port):
     raise SystemExit(f"nothing listens on {port}")
 
 
-def ask(url, method, target, key, body=None):
+def ask(url, method, target, key, body=None, kind="application/json"):
     """One request; status, headers and body."""
     connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=30)
     headers = {"Authorization": f"Bearer {key}"}
     if body is not None:
-        headers["Content-Type"] = "application/json"
+        headers["Content-Type"] = kind
     connection.request(method, target, body, headers)
     answer = connection.getresponse()
     return answer.status, dict(answer.getheaders()), answer.read()
@@ -163,6 +164,27 @@ def mint(bench, started):
     return file, keys
 
 
+# Never reached, but met by every request: three rates and two quotas.
+LIMITED = """
+schema = 1
+extends = "standard"
+[plans.limited.rates]
+each = { limit = 1_000_000_000, per = "1m", by = "key" }
+all = { limit = 1_000_000_000, per = "1m", by = "project" }
+everybody = { limit = 1_000_000_000, per = "1m", by = "organization" }
+[plans.limited.quotas]
+daily = { limit = 1_000_000_000_000, per = "day", by = "project" }
+monthly = { limit = 1_000_000_000_000, per = "month", by = "organization" }
+"""
+
+
+def put_plan(started, plan):
+    """Puts the project on a plan; in force when this returns."""
+    path, key = f"/v1/projects/{started['project']}", started["management_key"]
+    status, _, body = ask(started["control_url"], "PATCH", path, key, json.dumps({"plan": plan}))
+    assert status == 200, body
+
+
 def serve_all(bench):
     """Starts everything. Gives the targets: name, what it is compared with, pid, url, and wrk's environment."""
     ports = {name: free_port() for name in ("upstream", "map", "proxy", "noop", "bare")}
@@ -178,6 +200,9 @@ def serve_all(bench):
     if not line:
         raise SystemExit(f"keyward did not start: {bench.log_of(keyward)}")
     started = json.loads(line)
+    path = f"/v1/apis/{started['api']}"
+    status, _, body = ask(started["control_url"], "PUT", path, started["management_key"], LIMITED, "text/plain")
+    assert status in (200, 201), body
     file, keys = mint(bench, started)
 
     entries = "".join(f'"Bearer {key}" 1;\n' for key in keys)
@@ -205,22 +230,29 @@ def serve_all(bench):
 
     verify = {"KEYS": str(file), "TARGET": "/v1/verify", "BODY": question, "BEARER": started["management_key"]}
     call = {"KEYS": str(file), "TARGET": "/v1/hello"}
+    limited = lambda plan: put_plan(started, plan)
     at = lambda name: f"http://127.0.0.1:{ports[name]}"
     return [
         ("axum, no look", None, noop.pid, at("noop"), verify),
         ("**Keyward /v1/verify**", "axum, no look", keyward.pid, started["check_url"], verify),
+        ("the same with five limits", "**Keyward /v1/verify**", keyward.pid, started["check_url"], verify, limited),
         ("nginx map", None, nginx.pid, at("map"), call),
         ("nginx map + proxy_pass", None, nginx.pid, at("proxy"), call),
         ("hyper proxy, no decision", "nginx map + proxy_pass", bare.pid, at("bare"), call),
         ("**Keyward gateway**", "nginx map + proxy_pass", keyward.pid, started["gateway_url"], call),
+        ("gateway with five limits", "**Keyward gateway**", keyward.pid, started["gateway_url"], call, limited),
     ]
 
 
 def measure(bench, target, seconds):
-    name, _, pid, url, environment = target
+    name, _, pid, url, environment, *plan = target
+    for put in plan:
+        put("limited")
     before, (steal, total) = cpu_seconds(pid), stolen()
     done = bench.load(seconds, url, environment)
     used, (steal_after, total_after) = cpu_seconds(pid) - before, stolen()
+    for put in plan:
+        put("standard")
     result = json.loads(re.search(r"^RESULT (.*)$", done.stdout, re.M)[1])
     if result["refused"] or result["broken"]:
         raise SystemExit(f"{name}: {result['refused']} refused, {result['broken']} broken")
@@ -260,7 +292,7 @@ def main():
     try:
         targets = serve_all(bench)
         if options.hold:
-            for name, _, pid, url, environment in targets:
+            for name, _, pid, url, environment, *_ in targets:
                 print(name, pid, url, environment)
             sys.stdin.readline()
             return
