@@ -140,9 +140,8 @@ impl Cache {
     pub fn projects_without_access(&self, name: &ApiName, api: Option<&ApiInForce>) -> HashSet<ProjectId> {
         let fence = self.fence.lock();
         let of_api = fence.projects.values().filter(|slot| slot.facts.load().api == *name);
-        let gives = |facts: &ProjectFacts| {
-            api.is_some_and(|api| api.contract.gives_access(&facts.plan, facts.is_granted))
-        };
+        let gives =
+            |facts: &ProjectFacts| api.is_some_and(|api| api.contract.gives_access(&facts.plan, facts.is_granted));
         of_api.filter(|slot| !gives(&slot.facts.load())).map(|slot| slot.id).collect()
     }
 

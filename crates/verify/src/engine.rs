@@ -202,9 +202,9 @@ impl Engine {
         tokio::spawn(every_second(Arc::clone(&engine), |engine| async move { engine.flush_usage().await }));
         tokio::spawn(every_second(Arc::clone(&engine), |engine| async move { engine.look_after().await }));
         let limiter = &engine.limiter;
-        tokio::spawn(Arc::clone(limiter).refill(wishes, engine.background.clone()));
-        tokio::spawn(Arc::clone(limiter).heed_recalls(engine.background.clone()));
-        tokio::spawn(every_second(Arc::clone(&engine), |engine| async move { engine.look_after_limits().await }));
+        limiter.start(Arc::clone(limiter).refill(wishes));
+        limiter.start(Arc::clone(limiter).heed_recalls());
+        limiter.start(every_second(Arc::clone(&engine), |engine| async move { engine.look_after_limits().await }));
         Ok(engine)
     }
 
@@ -326,9 +326,7 @@ impl Engine {
     pub async fn stop(&self) {
         self.background.cancel();
         self.flush_usage().await;
-        self.limiter.save_rates().await;
-        self.limiter.give_back_all().await;
-        self.limiter.stop_sharing().await;
+        self.limiter.stop().await;
     }
 
     /// The clock that decisions are taken by.

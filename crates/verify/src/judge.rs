@@ -40,7 +40,7 @@ impl Engine {
         let mut ahead: Vec<(Box<Lacking>, TakenAhead)> = Vec::new();
         loop {
             let refused = match asking {
-                Asking::Units(short) => self.limiter.fetch(&short).await.err().map(|error| {
+                Asking::Units(short) => self.limiter.fetch(short).await.err().map(|error| {
                     tracing::warn!(%error, "units of a quota could not be asked for: nothing is granted on a guess");
                     (UNAVAILABLE, Charge::default())
                 }),

@@ -151,7 +151,9 @@ impl Rate {
         if ahead == 0 || interval <= 0 || self.limit == 0 {
             return tat;
         }
-        let scaled = (i128::from(ahead) * i128::from(self.interval)).div_euclid(i128::from(interval));
+        // Rounded up, so that going over and back gives nothing.
+        let scaled =
+            (i128::from(ahead) * i128::from(self.interval) + i128::from(interval - 1)) / i128::from(interval);
         now.saturating_add(i64::try_from(scaled).unwrap_or(TOLERANCE_MAX).min(TOLERANCE_MAX))
     }
 }

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use keyward_core::limits::block::BlockAsk;
+use keyward_core::limits::{Period, QuotaCounter};
 use keyward_core::store::StoreError;
 use tokio::sync::mpsc;
-use tokio_util::sync::CancellationToken;
 
 use super::quota_cell::{QuotaCell, QuotaState, Says};
 use super::{Limiter, Short};
@@ -28,54 +28,76 @@ impl Limiter {
     ///
     /// # Errors
     /// Where the store could not be asked: then it is not known whether there is enough.
-    pub async fn fetch(&self, short: &Short) -> Result<(), StoreError> {
+    pub async fn fetch(self: &Arc<Self>, short: Short) -> Result<(), StoreError> {
+        // In a task of its own: a caller that goes away must not take units with it that are on their way.
+        let limiter = Arc::clone(self);
+        let fetching = self.tasks.spawn(async move { limiter.fetch_here(&short).await });
+        fetching.await.unwrap_or_else(|error| Err(StoreError::Unavailable(error.to_string())))
+    }
+
+    async fn fetch_here(&self, short: &Short) -> Result<(), StoreError> {
         let _one_at_a_time = short.cell.lane.lock().await;
-        let mut looks = 0;
-        loop {
-            let term = &short.bound.terms.quotas[usize::from(short.place)];
-            let (now, boottime) = (self.clock.now(), self.clock.boottime_nanos());
-            let ask = {
-                let mut state = short.cell.state.lock();
-                state.roll(term.per, now);
-                let is_settled = match state.says(short.units, term.limit, now, boottime) {
-                    Says::Enough => !state.is_low(term.limit),
-                    Says::Ask => false,
-                    // Others may have given back meanwhile.
-                    Says::UsedUp => looks == 0,
-                };
-                if is_settled {
-                    return Ok(());
-                }
-                BlockAsk {
-                    counter: short.cell.id.clone(),
-                    period: state.period.clone(),
-                    ends_at: state.end(),
-                    holder: self.holder,
-                    unspent: state.left(),
-                    need: short.units.max(1),
-                    limit: term.limit,
-                }
-            };
-            let answer = self.store.exchange_block(&ask).await?;
-            let is_told = {
-                let mut state = short.cell.state.lock();
-                let is_same = state.period == ask.period;
-                if is_same {
-                    state.told(&answer, ask.unspent, self.clock.boottime_nanos());
-                }
-                is_same
-            };
-            if !is_told {
-                continue;
+        for look in 0..=RECALL_LOOKS {
+            if self.stopping.is_cancelled() {
+                return Err(StoreError::Unavailable("this node stops".into()));
             }
-            self.note_holding(&short.cell);
-            let is_hopeless = answer.with_others == 0 || ask.need > term.limit || looks == RECALL_LOOKS;
-            if answer.held >= ask.need || is_hopeless {
+            // What waits here holds up nobody who gives units back: another node may wait for those of this one.
+            if look > 0 {
+                metrics::counter!("keyward_quota_recalls_total").increment(1);
+                tokio::time::sleep(RECALL_LOOK).await;
+            }
+            if self.exchange_for(short, look).await? {
                 return Ok(());
             }
-            metrics::counter!("keyward_quota_recalls_total").increment(1);
-            looks += 1;
-            tokio::time::sleep(RECALL_LOOK).await;
+        }
+        Ok(())
+    }
+
+    /// Asks the store once; says whether there is nothing more to be got.
+    async fn exchange_for(&self, short: &Short, look: u32) -> Result<bool, StoreError> {
+        let Short { cell, bound, place, units } = short;
+        let term = &bound.terms.quotas[usize::from(*place)];
+        let _one_at_a_time = cell.exchanging.lock().await;
+        let (now, boottime) = (self.clock.now(), self.clock.boottime_nanos());
+        let ask = {
+            let mut state = cell.state.lock();
+            state.roll(cell.per, now);
+            let is_settled = match state.says(*units, term, now, boottime) {
+                Says::Enough => !state.is_low(term.limit),
+                Says::Ask | Says::Unknown | Says::AskAgain => false,
+                // Others may have given back meanwhile.
+                Says::UsedUp => look == 0,
+            };
+            if is_settled {
+                return Ok(true);
+            }
+            // Of what can never be met it is enough to be told how things stand.
+            let need = if *units > term.limit { 1 } else { (*units).max(1) };
+            self.ask(cell, &state, need, term.limit)
+        };
+        let answer = self.store.exchange_block(&ask).await?;
+        let is_hopeless = answer.with_others == 0 || *units == 0 || *units > term.limit || look == RECALL_LOOKS;
+        let is_in_vain = answer.held < ask.need;
+        let mut state = cell.state.lock();
+        if let Some(state) = state.of(&ask.period) {
+            state.told(&answer, ask.limit, ask.unspent);
+            if !is_in_vain || is_hopeless {
+                state.asked(is_in_vain, self.clock.boottime_nanos());
+            }
+        }
+        self.counters.holding.note(cell);
+        Ok(!is_in_vain || is_hopeless)
+    }
+
+    fn ask(&self, cell: &QuotaCell, state: &QuotaState, need: u64, limit: u64) -> BlockAsk {
+        BlockAsk {
+            counter: cell.id.clone(),
+            period: state.period.clone(),
+            ends_at: state.end(),
+            holder: self.holder,
+            unspent: state.left(),
+            need,
+            limit,
         }
     }
 
@@ -86,16 +108,16 @@ impl Limiter {
     }
 
     /// Fulfils wishes for more units until the node stops.
-    pub async fn refill(self: Arc<Self>, mut wishes: mpsc::UnboundedReceiver<Short>, stop: CancellationToken) {
+    pub async fn refill(self: Arc<Self>, mut wishes: mpsc::UnboundedReceiver<Short>) {
         loop {
             let short = tokio::select! {
-                () = stop.cancelled() => return,
+                () = self.stopping.cancelled() => return,
                 short = wishes.recv() => short,
             };
             let Some(short) = short else { return };
             let limiter = Arc::clone(&self);
-            tokio::spawn(async move {
-                if let Err(error) = limiter.fetch(&short).await {
+            self.tasks.spawn(async move {
+                if let Err(error) = limiter.fetch_here(&short).await {
                     tracing::warn!(%error, quota = %short.cell.id.name, "units of a quota could not be asked for");
                 }
                 short.cell.state.lock().unwant();
@@ -104,25 +126,24 @@ impl Limiter {
     }
 
     /// Looks, while this node holds units, whether others need them.
-    pub async fn heed_recalls(self: Arc<Self>, stop: CancellationToken) {
+    pub async fn heed_recalls(self: Arc<Self>) {
         let mut tick = tokio::time::interval(LOOK);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             tokio::select! {
-                () = stop.cancelled() => return,
+                () = self.stopping.cancelled() => return,
                 _ = tick.tick() => {}
             }
-            if self.holding.lock().is_empty() {
+            if self.counters.holding.is_empty() {
                 continue;
             }
             match self.store.recalled_blocks(self.holder).await {
                 Ok(recalled) => {
                     for (counter, period) in recalled {
-                        let Some(cell) = self.counters.known_quota(&counter) else { continue };
+                        let Some(cell) = self.counting(&counter, &period) else { continue };
                         let since = self.clock.boottime_nanos() - IDLE_RECALLED_NANOS;
-                        if cell.state.lock().period == period {
-                            self.give_back_if(&cell, |state| state.is_idle(since)).await;
-                        }
+                        // Where all is spent there is nothing to keep: others wait for it in vain.
+                        self.give_back_if(&cell, |state| state.left() == 0 || state.is_idle(since)).await;
                     }
                 }
                 Err(error) => tracing::debug!(%error, "whether others need units is not known"),
@@ -130,52 +151,57 @@ impl Limiter {
         }
     }
 
+    /// The counter that counts in a period.
+    fn counting(&self, counter: &QuotaCounter, period: &str) -> Option<Arc<QuotaCell>> {
+        let all = [Period::Day, Period::Month, Period::Lifetime];
+        let known = all.into_iter().filter_map(|per| self.counters.known_quota(counter.clone(), per));
+        known.into_iter().find(|cell| *cell.state.lock().period == *period)
+    }
+
     /// Gives back what lies idle.
     pub async fn give_back_idle(&self) {
         let since = self.clock.boottime_nanos() - IDLE_NANOS;
-        for cell in self.held() {
+        for cell in self.counters.holding.all() {
             self.give_back_if(&cell, |state| state.is_idle(since)).await;
         }
     }
 
     /// Gives everything back: the node stops.
-    pub async fn give_back_all(&self) {
-        for cell in self.held() {
-            self.give_back_if(&cell, |state| state.left() > 0).await;
+    pub(super) async fn give_back_all(&self) {
+        for cell in self.counters.holding.all() {
+            self.give_back_if(&cell, |_| true).await;
         }
-    }
-
-    fn held(&self) -> Vec<Arc<QuotaCell>> {
-        self.holding.lock().values().cloned().collect()
-    }
-
-    fn note_holding(&self, cell: &Arc<QuotaCell>) {
-        let place = Arc::as_ptr(cell) as usize;
-        self.holding.lock().entry(place).or_insert_with(|| Arc::clone(cell));
     }
 
     async fn give_back_if(&self, cell: &Arc<QuotaCell>, fits: impl Fn(&QuotaState) -> bool) {
-        let _one_at_a_time = cell.lane.lock().await;
-        let place = Arc::as_ptr(cell) as usize;
-        let ask = {
-            let mut state = cell.state.lock();
-            let is_over = !state.counts(self.clock.now());
-            if is_over || state.left() == 0 {
-                // What is held of a period that is over is worth nothing to anybody.
-                self.holding.lock().remove(&place);
-                return;
+        let _one_at_a_time = cell.exchanging.lock().await;
+        while let Some(ask) = self.take_out(cell, &fits) {
+            match self.store.exchange_block(&ask).await {
+                Ok(answer) => {
+                    if let Some(state) = cell.state.lock().of(&ask.period) {
+                        state.told(&answer, ask.limit, 0);
+                    }
+                }
+                Err(error) => tracing::warn!(
+                    %error, quota = %cell.id.name, units = ask.unspent,
+                    "units could not be given back: they count as spent"
+                ),
             }
-            if !fits(&state) {
-                return;
-            }
-            let (period, ends_at) = (state.period.clone(), state.end());
-            // Taken away before it is sent: should the answer be lost, they may be back in the store.
-            let unspent = state.take_all();
-            BlockAsk { counter: cell.id.clone(), period, ends_at, holder: self.holder, unspent, need: 0, limit: u64::MAX }
-        };
-        self.holding.lock().remove(&place);
-        if let Err(error) = self.store.exchange_block(&ask).await {
-            tracing::warn!(%error, quota = %cell.id.name, units = ask.unspent, "units could not be given back: they count as spent");
         }
+    }
+
+    /// Takes the units of one period out of a cell, to be given back.
+    fn take_out(&self, cell: &Arc<QuotaCell>, fits: impl Fn(&QuotaState) -> bool) -> Option<BlockAsk> {
+        let now = self.clock.now();
+        let mut state = cell.state.lock();
+        if !state.has_block(now) {
+            self.counters.holding.remove(cell);
+            return None;
+        }
+        let state = state.block_of(now, fits)?;
+        let ask = self.ask(cell, state, 0, u64::MAX);
+        // Taken away before it is sent: should the answer be lost, they may be back in the store.
+        state.take_all();
+        Some(ask)
     }
 }

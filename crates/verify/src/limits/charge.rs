@@ -51,7 +51,10 @@ enum Told {
     /// Nothing was taken, or what could be given back was.
     Settled(Taken),
     /// A rate of what is no request refused.
-    Guard { name: &'static str, wait: Duration },
+    Guard {
+        name: &'static str,
+        wait: Duration,
+    },
 }
 
 /// How one rate or quota stood: two numbers each, worked out only where somebody asks.
@@ -188,7 +191,11 @@ impl Taken {
                 continue;
             }
             let units = term.counts.units(self.cost);
-            cell.state.lock().give_back(units, self.at);
+            let mut state = cell.state.lock();
+            if state.give_back(units, self.at) {
+                self.bound.holding.note(cell);
+            }
+            drop(state);
             for stood in &mut self.stood {
                 if let Stood::Quota { place: of, used, .. } = stood
                     && of == place

@@ -6,7 +6,7 @@ use std::hash::{BuildHasher, Hash, RandomState};
 use std::sync::Arc;
 
 use keyward_core::clock::Timestamp;
-use keyward_core::limits::QuotaCounter;
+use keyward_core::limits::{Period, QuotaCounter};
 use parking_lot::Mutex;
 
 use super::quota_cell::QuotaCell;
@@ -18,12 +18,39 @@ const SHARDS: usize = 64;
 #[derive(Debug)]
 pub(crate) struct Counters {
     rates: Sharded<RateId, RateCell>,
-    quotas: Sharded<QuotaCounter, QuotaCell>,
+    /// A name may be counted by the day in one plan and by the month in another: each for itself.
+    quotas: Sharded<(QuotaCounter, Period), QuotaCell>,
+    /// Quotas of which this node may hold units.
+    pub holding: Arc<Holding>,
 }
+
+/// Quotas of which a node may hold units, by where they lie in memory.
+#[derive(Debug, Default)]
+pub(crate) struct Holding(Mutex<HashMap<usize, Arc<QuotaCell>>>);
+
+impl Holding {
+    pub fn note(&self, cell: &Arc<QuotaCell>) {
+        self.0.lock().entry(Arc::as_ptr(cell) as usize).or_insert_with(|| Arc::clone(cell));
+    }
+
+    pub fn remove(&self, cell: &Arc<QuotaCell>) {
+        self.0.lock().remove(&(Arc::as_ptr(cell) as usize));
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.lock().is_empty()
+    }
+
+    pub fn all(&self) -> Vec<Arc<QuotaCell>> {
+        self.0.lock().values().cloned().collect()
+    }
+}
+
+type Shard<K, V> = Mutex<HashMap<K, Arc<V>>>;
 
 #[derive(Debug)]
 struct Sharded<K, V> {
-    shards: Box<[Mutex<HashMap<K, Arc<V>>>]>,
+    shards: Box<[Shard<K, V>]>,
     hasher: RandomState,
 }
 
@@ -32,7 +59,7 @@ impl<K: Hash + Eq + Clone, V> Sharded<K, V> {
         Sharded { shards: (0..SHARDS).map(|_| Mutex::default()).collect(), hasher: RandomState::new() }
     }
 
-    fn shard(&self, key: &K) -> &Mutex<HashMap<K, Arc<V>>> {
+    fn shard(&self, key: &K) -> &Shard<K, V> {
         &self.shards[self.hasher.hash_one(key) as usize % SHARDS]
     }
 
@@ -60,7 +87,7 @@ impl<K: Hash + Eq + Clone, V> Sharded<K, V> {
 
 impl Counters {
     pub fn new() -> Self {
-        Counters { rates: Sharded::new(), quotas: Sharded::new() }
+        Counters { rates: Sharded::new(), quotas: Sharded::new(), holding: Arc::default() }
     }
 
     /// The counter of a rate.
@@ -74,13 +101,13 @@ impl Counters {
     }
 
     /// The counter of a quota.
-    pub fn quota(&self, id: QuotaCounter) -> Arc<QuotaCell> {
-        self.quotas.get_or_make(id, QuotaCell::new)
+    pub fn quota(&self, id: QuotaCounter, per: Period) -> Arc<QuotaCell> {
+        self.quotas.get_or_make((id, per), |(id, per)| QuotaCell::new(id, per))
     }
 
     /// The counter of a quota, if it was used.
-    pub fn known_quota(&self, id: &QuotaCounter) -> Option<Arc<QuotaCell>> {
-        self.quotas.known(id)
+    pub fn known_quota(&self, id: QuotaCounter, per: Period) -> Option<Arc<QuotaCell>> {
+        self.quotas.known(&(id, per))
     }
 
     /// Puts a rate's counter where it stood before a restart.

@@ -19,7 +19,6 @@ mod sharing;
 mod terms;
 mod views;
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,13 +29,14 @@ use keyward_core::decision::ProjectFacts;
 use keyward_core::store::Store;
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
-use self::quota_cell::QuotaCell;
-use self::rate_cell::RateCell;
-use self::shared::{SharedOptions, SharedRates, SharedUrlError};
 pub(crate) use self::counters::Counters;
 pub(crate) use self::guards::Guarded;
+use self::rate_cell::RateCell;
 pub(crate) use self::reserve::{Request, Short, Unmet};
+use self::shared::{SharedOptions, SharedRates, SharedUrlError};
 pub(crate) use self::sharing::{Lacking, TakenAhead};
 use self::terms::{Bound, Terms};
 pub use charge::{Charge, LimitKind, LimitState};
@@ -56,9 +56,10 @@ pub(crate) struct Limiter {
     holder: u128,
     /// Rates that moved since they were last kept.
     moved: Mutex<Vec<Arc<RateCell>>>,
-    /// Quotas of which this node may hold units, by where they lie in memory.
-    holding: Mutex<HashMap<usize, Arc<QuotaCell>>>,
     wanted: mpsc::UnboundedSender<Short>,
+    /// What is under way with the store: waited for when the node stops.
+    tasks: TaskTracker,
+    stopping: CancellationToken,
 }
 
 /// Where rates are shared between nodes.
@@ -120,8 +121,9 @@ impl Limiter {
             shared,
             holder,
             moved: Mutex::default(),
-            holding: Mutex::default(),
             wanted,
+            tasks: TaskTracker::new(),
+            stopping: CancellationToken::new(),
         };
         Ok((Arc::new(limiter), wishes))
     }
@@ -155,14 +157,29 @@ impl Limiter {
 
     fn terms_of(&self, key: &Entry, project: &Arc<ProjectFacts>, contract: &Arc<Contract>) -> OfProject {
         let terms = Arc::new(Terms::of(project, contract));
-        terms.distrust_before(&self.counters);
-        let shared = (!terms.count_by_key())
-            .then(|| Arc::new(Bound::new(Arc::clone(&terms), &key.facts, &self.counters)));
+        let shared =
+            (!terms.count_by_key()).then(|| Arc::new(Bound::new(Arc::clone(&terms), &key.facts, &self.counters)));
         OfProject { terms, shared }
     }
 
+    /// Starts background work that ends once `stopping` is cancelled.
+    pub fn start(&self, work: impl Future<Output = ()> + Send + 'static) {
+        self.tasks.spawn(work);
+    }
+
+    /// Ends all background work, then keeps where rates stand and gives back the units that are held. Nobody gets
+    /// any after that.
+    pub async fn stop(&self) {
+        self.stopping.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+        self.save_rates().await;
+        self.give_back_all().await;
+        self.stop_sharing().await;
+    }
+
     /// Lets go of the shared counters.
-    pub async fn stop_sharing(&self) {
+    async fn stop_sharing(&self) {
         if let Some(shared) = &self.shared {
             shared.stop().await;
         }

@@ -33,6 +33,9 @@ pub(crate) struct RateCell {
     pub id: RateId,
 }
 
+/// At how many other rates a counter is followed.
+const OTHERS_MAX: usize = 8;
+
 /// Where a rate's counter stands.
 #[derive(Debug, Default)]
 pub(crate) struct RateState {
@@ -40,6 +43,9 @@ pub(crate) struct RateState {
     tat: i64,
     /// What one unit took when `tat` was set: under another rate it is worked out anew.
     interval: i64,
+    /// Where it stands under other rates that it still has to come back from, by what a unit takes: projects of one
+    /// organization may have different ones, and each counts what all of them use.
+    others: Vec<(i64, i64)>,
     /// Whether it moved since it was last kept.
     pub is_dirty: bool,
     /// What is known of the counter that nodes share, where they share one.
@@ -77,21 +83,47 @@ impl RateCell {
 impl RateState {
     /// As it stood when it was kept before a restart.
     pub fn restored(tat: i64, interval: i64) -> Self {
-        RateState { tat, interval, is_dirty: false, slice: None }
+        RateState { tat, interval, ..RateState::default() }
     }
 
     /// Where it stands under a rate.
     pub fn tat(&self, rate: &Rate, now: i64) -> i64 {
-        match self.interval == rate.interval() {
-            true => self.tat,
-            false => rate.rescaled(self.tat, self.interval, now),
+        if self.interval == rate.interval() {
+            return self.tat;
         }
+        let known = self.others.iter().find(|(interval, _)| *interval == rate.interval());
+        known.map_or_else(|| rate.rescaled(self.tat, self.interval, now), |(_, tat)| *tat)
+    }
+
+    /// Goes over to another rate: as many units are used as before. From then on they come back at the new pace, so
+    /// that what callers are told to wait is what they wait. Says whether it was another.
+    pub fn adopt(&mut self, rate: &Rate, mode: Mode, now: i64) -> bool {
+        let rate = match mode {
+            Mode::Own => *rate,
+            Mode::Share(nodes) if self.slice.as_ref().is_some_and(|slice| slice.is_share) => rate.share(nodes),
+            _ => return false,
+        };
+        if self.interval == rate.interval() || rate.limit() == 0 {
+            return false;
+        }
+        let before = (self.interval, self.tat);
+        (self.tat, self.interval) = (self.tat(&rate, now), rate.interval());
+        self.others.retain(|(interval, tat)| *tat > now && *interval != rate.interval());
+        if before.1 > now {
+            if self.others.len() == OTHERS_MAX {
+                self.others.remove(0);
+            }
+            self.others.push(before);
+        }
+        before.0 != 0
     }
 
     /// What it says of `units` more.
     pub fn says(&self, rate: &Rate, mode: Mode, now: i64, units: u64) -> RateSays {
         let by = |passed: Result<i64, TooSoon>| passed.map_or_else(RateSays::Wait, RateSays::Pass);
         match mode {
+            // Who takes nothing is not too soon, whatever a rate that was lowered still has to catch up with.
+            Mode::Own if units == 0 => RateSays::Pass(self.tat(rate, now)),
             Mode::Own => by(rate.after(self.tat(rate, now), now, units)),
             Mode::Share(nodes) => {
                 let share = rate.share(nodes);
@@ -104,9 +136,15 @@ impl RateState {
     }
 
     /// Spends units that it said pass.
-    pub fn spend(&mut self, rate: &Rate, mode: Mode, tat: i64, units: u64) {
+    pub fn spend(&mut self, rate: &Rate, mode: Mode, (tat, now): (i64, i64), units: u64) {
         match mode {
-            Mode::Own => (self.tat, self.interval) = (tat, rate.interval()),
+            Mode::Own => {
+                (self.tat, self.interval) = (tat, rate.interval());
+                for (interval, tat) in &mut self.others {
+                    let takes = interval.saturating_mul(i64::try_from(units).unwrap_or(i64::MAX));
+                    *tat = (*tat).max(now).saturating_add(takes);
+                }
+            }
             Mode::Share(nodes) => {
                 (self.tat, self.interval) = (tat, rate.share(nodes).interval());
                 self.slice.get_or_insert_default().is_share = true;
@@ -188,7 +226,7 @@ impl RateState {
     /// When the whole burst is there again, under the rate that it last counted by.
     pub fn full_at(&self) -> i64 {
         let shared = self.slice.as_ref().map_or(i64::MIN, |slice| slice.told_at.saturating_add(slice.ahead));
-        self.tat.max(shared)
+        self.others.iter().map(|(_, tat)| *tat).fold(self.tat.max(shared), i64::max)
     }
 }
 

@@ -53,7 +53,7 @@ pub(crate) struct Short {
 }
 
 /// Rates that a request counts on, each with the place of its term.
-pub(super) type Rates<'a> = SmallVec<[(u8, &'a Arc<RateCell>); 6]>;
+type Rates<'a> = SmallVec<[(u8, &'a Arc<RateCell>); 6]>;
 
 impl Limits<Entry> for Request<'_> {
     type Reserved = Charge;
@@ -71,11 +71,11 @@ impl Limits<Entry> for Request<'_> {
         }
         // Read only now: most requests of plans without limits never need it.
         let boottime = self.limiter.clock.boottime_nanos();
+        let found = if bound.by_address.is_empty() { Vec::new() } else { self.of_network(&bound) };
         let mut rates: Rates<'_> = bound.rates.iter().map(|(place, cell)| (*place, cell)).collect();
-        if bound.by_address.is_empty() {
+        if found.is_empty() {
             return self.reserve_all(&bound, boottime, &rates);
         }
-        let found = self.of_network(&bound);
         rates.extend(found.iter().map(|(place, cell)| (*place, cell)));
         rates.sort_by_key(|(_, cell)| Arc::as_ptr(cell) as usize);
         self.reserve_all(&bound, boottime, &rates)
@@ -119,16 +119,21 @@ impl Request<'_> {
         bound.by_address.iter().map(cell).collect()
     }
 
-    fn reserve_all(&self, bound: &Arc<Bound>, boottime: i64, rates: &Rates<'_>) -> Result<Charge, Unmet> {
+    fn reserve_all<'a>(
+        &'a self,
+        bound: &'a Arc<Bound>,
+        boottime: i64,
+        rates: &[(u8, &'a Arc<RateCell>)],
+    ) -> Result<Charge, Unmet> {
         bound.fetch_ahead();
         let mut asked = Asked::new(self, bound, boottime, rates);
         asked.ask_rates();
         asked.ask_quotas();
+        if let Some(place) = asked.short {
+            drop(asked);
+            return Err(Unmet::Ask(short(bound, place, self.cost)));
+        }
         if asked.refuser.is_none() {
-            if let Some(place) = asked.short {
-                drop(asked);
-                return Err(Unmet::Ask(short(bound, place, self.cost)));
-            }
             if asked.lacks_shared {
                 drop(asked);
                 let rates = rates.iter().map(|(place, cell)| (*place, Arc::clone(cell))).collect();
@@ -162,14 +167,17 @@ struct Asked<'a> {
     boottime: i64,
     mode: Mode,
     rates: SmallVec<[AskedRate<'a>; 6]>,
-    quotas: SmallVec<[(u8, &'a Arc<QuotaCell>, MutexGuard<'a, QuotaState>); 4]>,
+    quotas: SmallVec<[AskedQuota<'a>; 4]>,
     /// The limit that refuses longest.
     refuser: Option<Refuser<'a>>,
-    /// A quota that the store has to be asked for.
+    /// A quota that the store has to be asked for first.
     short: Option<u8>,
     /// Whether a rate's shared counter has to be asked.
     lacks_shared: bool,
 }
+
+/// A quota, by the place of its term.
+type AskedQuota<'a> = (u8, &'a Arc<QuotaCell>, MutexGuard<'a, QuotaState>);
 
 struct AskedRate<'a> {
     place: u8,
@@ -180,8 +188,14 @@ struct AskedRate<'a> {
 }
 
 impl<'a> Asked<'a> {
-    fn new(request: &'a Request<'a>, bound: &'a Arc<Bound>, boottime: i64, rates: &Rates<'a>) -> Self {
-        let lock = |&(place, cell): &(u8, &'a Arc<RateCell>)| AskedRate { place, cell, state: cell.state.lock(), next: 0 };
+    fn new(
+        request: &'a Request<'a>,
+        bound: &'a Arc<Bound>,
+        boottime: i64,
+        rates: &[(u8, &'a Arc<RateCell>)],
+    ) -> Self {
+        let lock =
+            |&(place, cell): &(u8, &'a Arc<RateCell>)| AskedRate { place, cell, state: cell.state.lock(), next: 0 };
         Asked {
             rates: rates.iter().map(lock).collect(),
             quotas: bound.quotas.iter().map(|(place, cell)| (*place, cell, cell.state.lock())).collect(),
@@ -199,6 +213,9 @@ impl<'a> Asked<'a> {
         for asked in &mut self.rates {
             let term = rate_term(&self.bound.terms, asked.place);
             let units = term.counts.units(self.request.cost);
+            if asked.state.adopt(&term.rate, self.mode, self.boottime) {
+                keep(self.request.limiter, self.mode, term, asked);
+            }
             match asked.state.says(&term.rate, self.mode, self.boottime, units) {
                 RateSays::Pass(next) => asked.next = next,
                 RateSays::Ask => self.lacks_shared = true,
@@ -211,18 +228,31 @@ impl<'a> Asked<'a> {
     }
 
     fn ask_quotas(&mut self) {
+        let mut lacking = None;
+        let mut used_up: SmallVec<[(u8, &QuotaState, bool); 4]> = SmallVec::new();
         for (place, _, state) in &self.quotas {
             let term = quota_term(&self.bound.terms, *place);
             let units = term.counts.units(self.request.cost);
-            match state.says(units, term.limit, self.request.now, self.boottime) {
+            match state.says(units, term, self.request.now, self.boottime) {
                 Says::Enough => {}
-                Says::Ask => self.short = self.short.or(Some(*place)),
-                Says::UsedUp => {
-                    let end = state.end().filter(|_| units <= term.limit);
-                    let wait = end.map_or(NEVER, |end| end.since(self.request.now));
-                    refuse(&mut self.refuser, Refuser { name: &term.name, refusal: Refusal::QuotaExceeded, wait });
-                }
+                Says::Ask => lacking = lacking.or(Some(*place)),
+                Says::Unknown => self.short = self.short.or(Some(*place)),
+                Says::AskAgain => used_up.push((*place, state, true)),
+                Says::UsedUp => used_up.push((*place, state, false)),
             }
+        }
+        // Whoever is refused is told for how long by all that refuse: what is not known of a quota is asked even
+        // then, but not whether one that was used up has got some back.
+        let is_refused = self.refuser.is_some() || used_up.iter().any(|(_, _, may_ask)| !may_ask);
+        for (place, state, _) in used_up.iter().filter(|(_, _, may_ask)| is_refused || !may_ask) {
+            let term = quota_term(&self.bound.terms, *place);
+            let end = state.end().filter(|_| term.counts.units(self.request.cost) <= term.limit);
+            let wait = end.map_or(NEVER, |end| end.since(self.request.now));
+            refuse(&mut self.refuser, Refuser { name: &term.name, refusal: Refusal::QuotaExceeded, wait });
+        }
+        if !is_refused {
+            let again = used_up.iter().map(|(place, _, _)| *place).next();
+            self.short = self.short.or(again).or(lacking);
         }
     }
 
@@ -230,12 +260,9 @@ impl<'a> Asked<'a> {
         let limiter = self.request.limiter;
         for asked in &mut self.rates {
             let term = rate_term(&self.bound.terms, asked.place);
-            asked.state.spend(&term.rate, self.mode, asked.next, term.counts.units(self.request.cost));
-            let is_kept = term.by != LimitBy::Address && term.rate.tolerance() >= KEPT_FROM_NANOS;
-            if self.mode == Mode::Own && is_kept && !asked.state.is_dirty {
-                asked.state.is_dirty = true;
-                limiter.moved.lock().push(Arc::clone(asked.cell));
-            }
+            let units = term.counts.units(self.request.cost);
+            asked.state.spend(&term.rate, self.mode, (asked.next, self.boottime), units);
+            keep(limiter, self.mode, term, asked);
         }
         for (place, _, state) in &mut self.quotas {
             let term = quota_term(&self.bound.terms, *place);
@@ -276,6 +303,15 @@ impl<'a> Asked<'a> {
             None => Ok(Charge::of(taken)),
             Some(Refuser { refusal, .. }) => Err(Unmet::Denied(Denial::new(refusal), Charge::of(taken))),
         }
+    }
+}
+
+/// Has the place of a rate kept that moved, where a restart is over before its burst is back.
+fn keep(limiter: &Limiter, mode: Mode, term: &RateTerm, asked: &mut AskedRate<'_>) {
+    let is_kept = term.by != LimitBy::Address && term.rate.tolerance() >= KEPT_FROM_NANOS;
+    if mode == Mode::Own && is_kept && !asked.state.is_dirty {
+        asked.state.is_dirty = true;
+        limiter.moved.lock().push(Arc::clone(asked.cell));
     }
 }
 

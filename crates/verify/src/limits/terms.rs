@@ -9,7 +9,7 @@ use keyward_core::limits::{CountedOf, Counts, LimitBy, Period, QuotaCounter, Rat
 
 use smallvec::SmallVec;
 
-use super::Counters;
+use super::counters::{Counters, Holding};
 use super::quota_cell::QuotaCell;
 use super::rate_cell::{RateCell, RateId, RateOf};
 
@@ -52,6 +52,8 @@ pub(crate) struct Bound {
     pub quotas: SmallVec<[(u8, Arc<QuotaCell>); 2]>,
     /// The places of rates by address, whose counters are found for each request.
     pub by_address: Box<[u8]>,
+    /// Where to note that units of a quota are at hand again.
+    pub holding: Arc<Holding>,
 }
 
 impl Terms {
@@ -81,17 +83,6 @@ impl Terms {
         }
     }
 
-    /// Has the store asked anew about quotas of the project and its organization: what it told, it told under the
-    /// terms before these.
-    pub fn distrust_before(&self, counters: &Counters) {
-        for term in self.quotas.iter().filter(|term| term.by != LimitBy::Key) {
-            let of = self.counted(term.by, keyward_core::id::KeyId::from_u128(0));
-            if let Some(cell) = of.and_then(|of| counters.known_quota(&self.quota_id(term, of))) {
-                cell.state.lock().distrust();
-            }
-        }
-    }
-
     /// Whether these are the terms of this project and contract as they are now.
     pub fn are_of(&self, project: &Arc<ProjectFacts>, contract: &Arc<Contract>) -> bool {
         Arc::ptr_eq(&self.project, project) && Arc::ptr_eq(&self.contract, contract)
@@ -99,7 +90,8 @@ impl Terms {
 
     /// Whether some limit counts each key's requests for themselves.
     pub fn count_by_key(&self) -> bool {
-        self.rates.iter().any(|term| term.by == LimitBy::Key) || self.quotas.iter().any(|term| term.by == LimitBy::Key)
+        self.rates.iter().any(|term| term.by == LimitBy::Key)
+            || self.quotas.iter().any(|term| term.by == LimitBy::Key)
     }
 
     /// Whose requests a limit counts for a key; none where it counts by address.
@@ -138,16 +130,12 @@ impl Bound {
             .zip(&terms.quotas)
             .filter_map(|(place, term)| {
                 let of = terms.counted(term.by, key.lineage)?;
-                Some((place, counters.quota(terms.quota_id(term, of))))
+                Some((place, counters.quota(terms.quota_id(term, of), term.per)))
             })
             .collect();
         rates.sort_by_key(|(_, cell): &(u8, Arc<RateCell>)| Arc::as_ptr(cell) as usize);
         quotas.sort_by_key(|(_, cell)| Arc::as_ptr(cell) as usize);
-        // What the store told of the key was told under the terms before these; of projects and organizations
-        // see `Terms::distrust_before`.
-        let of_key = quotas.iter().filter(|(_, cell)| matches!(cell.id.of, CountedOf::Lineage(_)));
-        of_key.for_each(|(_, cell)| cell.state.lock().distrust());
-        Bound { terms, rates, quotas, by_address: by_address.into() }
+        Bound { terms, rates, quotas, by_address: by_address.into(), holding: Arc::clone(&counters.holding) }
     }
 
     /// Has the processor fetch all counters at once. Locking one waits for its memory before the next is looked for.

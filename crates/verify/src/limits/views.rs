@@ -11,10 +11,11 @@ use keyward_core::limits::block::Tally;
 use keyward_core::limits::{LimitBy, Period, QuotaCounter};
 use keyward_core::store::StoreError;
 
-use super::rate_cell::RateOf;
-use super::charge::LimitKind;
-use super::terms::{QuotaTerm, RateTerm, Terms};
 use super::Limiter;
+use super::charge::LimitKind;
+use super::quota_cell::QuotaCell;
+use super::rate_cell::RateOf;
+use super::terms::{QuotaTerm, RateTerm, Terms};
 
 /// One limit of a project and how it stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,7 +56,8 @@ impl Limiter {
         lineage: Option<KeyId>,
     ) -> Result<Vec<LimitView>, StoreError> {
         let terms = Terms::of(&Arc::new(project), contract);
-        let mut views: Vec<LimitView> = terms.rates.iter().map(|term| self.rate_view(&terms, term, lineage)).collect();
+        let mut views: Vec<LimitView> =
+            terms.rates.iter().map(|term| self.rate_view(&terms, term, lineage)).collect();
         let now = self.clock.now();
         let counters: Vec<Option<(QuotaCounter, Box<str>)>> = terms
             .quotas
@@ -65,26 +67,27 @@ impl Limiter {
                 Some((terms.quota_id(term, of), term.per.span(now).id))
             })
             .collect();
+        let cells: Vec<Option<Arc<QuotaCell>>> = counters
+            .iter()
+            .zip(&terms.quotas)
+            .map(|(counter, term)| self.counters.known_quota(counter.as_ref()?.0.clone(), term.per))
+            .collect();
+        // What the store says of a counter and what this node spent of its block are told of one moment. In one order
+        // for all, so that two that look never wait for one another in a circle.
+        let mut known: Vec<&Arc<QuotaCell>> = cells.iter().flatten().collect();
+        known.sort_by_key(|cell| Arc::as_ptr(cell) as usize);
+        let mut nothing_moves = Vec::with_capacity(known.len());
+        for cell in known {
+            nothing_moves.push(cell.exchanging.lock().await);
+        }
         let asked: Vec<_> = counters.iter().flatten().cloned().collect();
         let mut tallies = self.store.quota_tallies(&asked).await?.into_iter();
-        for (term, counter) in terms.quotas.iter().zip(counters) {
-            let used = match counter {
-                None => None,
-                Some((id, _)) => Some(self.used(&id, &tallies.next().unwrap_or_default(), now)),
-            };
+        for ((term, counter), cell) in terms.quotas.iter().zip(counters).zip(&cells) {
+            let used =
+                counter.map(|(_, period)| used(cell.as_deref(), &period, &tallies.next().unwrap_or_default()));
             views.push(quota_view(&terms, term, used, now));
         }
         Ok(views)
-    }
-
-    /// Units used: what this node spent of its block is known here only.
-    fn used(&self, id: &QuotaCounter, tally: &Tally, now: Timestamp) -> u64 {
-        let Some(cell) = self.counters.known_quota(id) else { return tally.spent };
-        let state = cell.state.lock();
-        match state.is_told(now) {
-            true => tally.spent.saturating_add(state.spent_of_block()),
-            false => tally.spent,
-        }
     }
 
     fn rate_view(&self, terms: &Terms, term: &RateTerm, lineage: Option<KeyId>) -> LimitView {
@@ -109,6 +112,12 @@ impl Limiter {
             renews_at: (ahead > 0).then(|| now.saturating_add(Duration::from_nanos(ahead as u64))),
         }
     }
+}
+
+/// Units used: what this node spent of its block is known here only.
+fn used(cell: Option<&QuotaCell>, period: &str, tally: &Tally) -> u64 {
+    let Some(cell) = cell else { return tally.spent };
+    cell.state.lock().of(period).map_or(tally.spent, |state| state.spent_of(tally.spent))
 }
 
 /// Whose counter to look at; none where it counts by key and none is named, or by address.

@@ -20,6 +20,9 @@ use keyward_core::usage::{Event, Fold, KeyUsage, UsageBatch, UsageCount, UsageRo
 #[async_trait]
 pub trait OnRead: Send + Sync + 'static {
     async fn read(&self);
+
+    /// The same for units of quotas that were exchanged.
+    async fn exchanged(&self, _ask: &BlockAsk) {}
 }
 
 /// A store, watched.
@@ -40,6 +43,12 @@ macro_rules! passed_on {
                 let read = self.store.key_by_digest(digest).await;
                 self.on_read.read().await;
                 read
+            }
+
+            async fn exchange_block(&self, ask: &BlockAsk) -> Result<BlockAnswer> {
+                let answer = self.store.exchange_block(ask).await;
+                self.on_read.exchanged(ask).await;
+                answer
             }
 
             async fn is_writable(&self) -> bool {
@@ -76,7 +85,6 @@ passed_on! {
     usage(project: ProjectId, from: Timestamp, to: Timestamp) -> Vec<UsageRow>;
     usage_counts(project: ProjectId, from: Timestamp, to: Timestamp, fold: Fold) -> Vec<UsageCount>;
     forget_usage(minutes: Timestamp, hours: Timestamp, limit: u32) -> bool;
-    exchange_block(ask: &BlockAsk) -> BlockAnswer;
     recalled_blocks(holder: u128) -> Vec<(QuotaCounter, Box<str>)>;
     quota_tallies(counters: &[(QuotaCounter, Box<str>)]) -> Vec<Tally>;
     save_rates(rates: &[SavedRate]) -> ();
