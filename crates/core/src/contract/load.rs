@@ -35,7 +35,7 @@ impl Presets {
 pub struct ContractError {
     /// The line in the text handed in, from 1 on, where one can be named.
     pub line: Option<usize>,
-    /// The field, such as `key.expiry.max`; empty where the text is no TOML.
+    /// The field, such as `key.expiry.max`; empty where the text is no TOML, or none can be named.
     pub field: String,
     /// What is wrong and what would be right.
     pub reason: String,
@@ -135,8 +135,37 @@ fn parse(source: &str) -> Result<Table, ContractError> {
 }
 
 fn unreadable(source: &str, error: &toml::de::Error) -> ContractError {
-    let line = error.span().map(|span| line_at(source, span.start));
-    ContractError { line, field: String::new(), reason: error.message().trim().to_owned() }
+    let offset = error.span().map(|span| span.start);
+    let field = offset.and_then(|offset| field_at(source, offset)).unwrap_or_default();
+    let line = offset.map(|offset| line_at(source, offset));
+    ContractError { line, field, reason: error.message().trim().to_owned() }
+}
+
+/// The field whose name or value stands at an offset; none where the text is no TOML.
+fn field_at(source: &str, offset: usize) -> Option<String> {
+    let root = DeTable::parse(source).ok()?;
+    field_in(Place::Table(root.get_ref()), offset)
+}
+
+fn field_in(place: Place<'_>, offset: usize) -> Option<String> {
+    let below = |name: &str, value: &DeValue<'_>| {
+        let place = match value {
+            DeValue::Table(table) => Place::Table(table),
+            DeValue::Array(items) => Place::Array(items),
+            _ => return None,
+        };
+        Some(format!("{name}.{}", field_in(place, offset)?))
+    };
+    match place {
+        Place::Table(table) => table.iter().find_map(|(name, value)| {
+            let is_here = name.span().contains(&offset) || value.span().contains(&offset);
+            below(name.get_ref(), value.get_ref()).or_else(|| is_here.then(|| name.get_ref().to_string()))
+        }),
+        Place::Array(items) => items.iter().enumerate().find_map(|(index, item)| {
+            let name = index.to_string();
+            below(&name, item.get_ref()).or_else(|| item.span().contains(&offset).then_some(name))
+        }),
+    }
 }
 
 fn line_at(source: &str, offset: usize) -> usize {

@@ -54,8 +54,32 @@ fn the_credentials_refusals_share_one_answer() {
 #[test]
 fn what_is_wrong_is_named_with_its_line() {
     let cases: &[(&str, Option<usize>, &str, &str)] = &[
-        ("schema = 1\nextends = \"standard\"\nkolour = 1\n", Some(3), "", "kolour"),
-        ("schema = 1\nextends = \"standard\"\n[key]\nactive_limit = \"many\"\n", Some(4), "", "invalid type"),
+        ("schema = 1\nextends = \"standard\"\nkolour = 1\n", Some(3), "kolour", "unknown field"),
+        (
+            "schema = 1\nextends = \"standard\"\n[key]\nactive_limit = \"many\"\n",
+            Some(4),
+            "key.active_limit",
+            "invalid type",
+        ),
+        (
+            "schema = 1\nextends = \"standard\"\n[plans.x]\ntitle = \"X\"\nquotas.units = { limit = -1, per = \"day\" }\n",
+            Some(5),
+            "plans.x.quotas.units.limit",
+            "-1",
+        ),
+        (
+            "schema = 1\nextends = \"standard\"\n[plans.x]\ntitle = \"X\"\nquotas.units = { limit = 1 }\n",
+            Some(5),
+            "plans.x.quotas.units.per",
+            "per",
+        ),
+        ("schema = 1\nextends = \"standard\"\n[[routes]]\ncost = 1\n", Some(3), "routes.0", "path"),
+        (
+            "schema = 1\nextends = \"standard\"\n[[routes]]\npath = \"/x\"\ncost = -1\n",
+            Some(5),
+            "routes.0.cost",
+            "-1",
+        ),
         ("schema = 1\nextends = \"standard\"\n[key]\nformat = \"rot13\"\n", Some(4), "key.format", "rot13"),
         ("schema = 1\nextends = \"nowhere\"\n", Some(2), "extends", "nowhere"),
         ("schema = 2\nextends = \"standard\"\n", Some(1), "schema", "schema 1"),
