@@ -11,6 +11,7 @@ mod edge;
 mod harness;
 mod input;
 mod lifecycle;
+mod limits;
 mod secrets;
 mod storage;
 mod tenancy;

@@ -7,6 +7,7 @@ mod caller;
 pub mod contract;
 mod curl;
 mod faults;
+mod limits;
 pub mod offline;
 mod operations;
 pub mod raw;

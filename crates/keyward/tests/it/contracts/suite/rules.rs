@@ -42,7 +42,8 @@ pub(super) fn keys_have_the_contracts_shape(subject: &Subject) {
     assert!(hint.starts_with(prefix) && hint.chars().count() <= prefix.len() + 6, "{hint}");
     assert!(!shown.to_string().contains(&key.secret[8..28]));
     let path = format!("/v1/organizations/{}/projects", subject.keyward.started.organization);
-    let test = json!({"name": "Test", "api": subject.keyward.started.api, "environment": "test"});
+    let api = &subject.keyward.started.api;
+    let test = json!({"name": "Test", "api": api, "environment": "test", "access": true});
     let made = subject.keyward.post(&path, test).expect(201).json();
     let test_project = made["project"]["id"].as_str().unwrap();
     let secret = match made["secret"].as_str() {
