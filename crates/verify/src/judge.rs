@@ -15,6 +15,7 @@ use keyward_core::store::StoreError;
 
 use crate::cache::Entry;
 use crate::engine::{ApiInForce, Ask, Decision, Engine, UNAVAILABLE};
+use crate::limits::shared::SharedRates;
 use crate::limits::{Charge, Lacking, LimitView, Request, Short, TakenAhead, Unmet};
 
 /// What has to be asked for before a request can be judged.
@@ -152,6 +153,11 @@ impl Engine {
         lineage: Option<KeyId>,
     ) -> Result<Vec<LimitView>, StoreError> {
         self.limiter.views(project, contract, lineage).await
+    }
+
+    /// The counters of rates that this node shares with others, where it does.
+    pub fn shared_rates(&self) -> Option<&SharedRates> {
+        self.limiter.shared()
     }
 
     /// Counts an act of key management, where the contract limits them.

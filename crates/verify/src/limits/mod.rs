@@ -178,6 +178,11 @@ impl Limiter {
         self.stop_sharing().await;
     }
 
+    /// The counters of rates that nodes share.
+    pub fn shared(&self) -> Option<&SharedRates> {
+        self.shared.as_deref()
+    }
+
     /// Lets go of the shared counters.
     async fn stop_sharing(&self) {
         if let Some(shared) = &self.shared {

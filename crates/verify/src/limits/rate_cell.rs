@@ -100,7 +100,7 @@ impl RateState {
     pub fn adopt(&mut self, rate: &Rate, mode: Mode, now: i64) -> bool {
         let rate = match mode {
             Mode::Own => *rate,
-            Mode::Share(nodes) if self.slice.as_ref().is_some_and(|slice| slice.is_share) => rate.share(nodes),
+            Mode::Share(nodes) if self.is_share() => rate.share(nodes),
             _ => return false,
         };
         if self.interval == rate.interval() || rate.limit() == 0 {
@@ -119,7 +119,7 @@ impl RateState {
     }
 
     /// What it says of `units` more.
-    pub fn says(&self, rate: &Rate, mode: Mode, now: i64, units: u64) -> RateSays {
+    pub fn says(&mut self, rate: &Rate, mode: Mode, now: i64, units: u64) -> RateSays {
         let by = |passed: Result<i64, TooSoon>| passed.map_or_else(RateSays::Wait, RateSays::Pass);
         match mode {
             // Who takes nothing is not too soon, whatever a rate that was lowered still has to catch up with.
@@ -127,7 +127,8 @@ impl RateState {
             Mode::Own => by(rate.after(self.tat(rate, now), now, units)),
             Mode::Share(nodes) => {
                 let share = rate.share(nodes);
-                by(share.after(self.share_tat(rate, &share, now), now, units))
+                self.begin_share(rate, &share, now);
+                by(share.after(self.tat(&share, now), now, units))
             }
             Mode::Shared if units > rate.burst() => RateSays::Wait(TooSoon { wait: None }),
             Mode::Shared if units <= self.in_slice(now) => RateSays::Pass(now),
@@ -147,7 +148,7 @@ impl RateState {
             }
             Mode::Share(nodes) => {
                 (self.tat, self.interval) = (tat, rate.share(nodes).interval());
-                self.slice.get_or_insert_default().is_share = true;
+                self.owe(units, now);
             }
             Mode::Shared => {
                 if let Some(slice) = &mut self.slice {
@@ -174,27 +175,63 @@ impl RateState {
         self.slice.as_ref().filter(|slice| now < slice.until).map_or(0, |slice| slice.left)
     }
 
-    /// How many units to ask of the shared counter for a request of `units`: more than it needs where it was asked
-    /// again and again, at most `most`.
-    pub fn slice_for(&self, units: u64, most: u64, now: i64) -> u64 {
-        let last = self.slice.as_ref().filter(|slice| now < slice.until).map_or(0, |slice| slice.size);
-        (last * 2).clamp(units, most.max(units))
+    /// How many units to ask of the shared counter for a request of `units`: more than it needs where those that were
+    /// taken last went fast, at most `most`. What is taken ahead is good for `life` and lost to all if it is not
+    /// spent by then, so that only one of many requests at once takes more than it needs.
+    pub fn slice_for(&mut self, units: u64, most: u64, now: i64, life: i64) -> u64 {
+        let Some(slice) = self.slice.as_mut().filter(|slice| now >= slice.asking_until) else { return units };
+        let wanted = match now.saturating_sub(slice.sized_at) {
+            since if since < life / 2 => slice.size * 2,
+            since if since < life => slice.size,
+            _ => 0,
+        };
+        let wanted = wanted.clamp(units, most.max(units));
+        if wanted > units {
+            slice.asking_until = now.saturating_add(life);
+        }
+        wanted
     }
 
     /// Takes in units that the shared counter gave: good until a moment.
     pub fn told(&mut self, taken: u64, ahead: i64, (now, until): (i64, i64)) {
         let left = self.in_slice(now);
+        self.told_of(ahead, now);
         let slice = self.slice.get_or_insert_default();
         slice.left = left + taken;
-        slice.size = taken;
+        if taken >= slice.size || now.saturating_sub(slice.sized_at) >= until - now {
+            (slice.size, slice.sized_at) = (taken, now);
+        }
         slice.until = until;
-        (slice.ahead, slice.told_at, slice.is_share) = (ahead, now, false);
     }
 
-    /// Takes in how the shared counter stands that gave nothing.
+    /// Takes in how the shared counter stands.
     pub fn told_of(&mut self, ahead: i64, now: i64) {
+        let owed = self.take_owed(now);
         let slice = self.slice.get_or_insert_default();
-        (slice.ahead, slice.told_at, slice.is_share) = (ahead, now, false);
+        (slice.ahead, slice.told_at, slice.is_share, slice.asking_until) = (ahead, now, false, 0);
+        self.owe(owed, now);
+    }
+
+    /// Takes out what this node let pass by its share and the shared counter, which has gone on meanwhile, does not
+    /// know of: so many units that it stands, with those of the other nodes, where it would had it been asked.
+    pub fn take_owed(&mut self, now: i64) -> u64 {
+        let Some(slice) = &mut self.slice else { return 0 };
+        let owed = slice.would_stand.saturating_sub(slice.stands(now)).max(0);
+        slice.would_stand = i64::MIN;
+        owed.unsigned_abs().div_ceil(slice.owed_interval.max(1).unsigned_abs())
+    }
+
+    /// Notes units that the shared counter has to be told of.
+    pub fn owe(&mut self, units: u64, now: i64) {
+        if units == 0 {
+            return;
+        }
+        let is_another = self.slice.as_ref().is_some_and(|slice| slice.owed_interval != self.interval);
+        let units = units.saturating_add(if is_another { self.take_owed(now) } else { 0 });
+        let takes = self.interval.saturating_mul(i64::try_from(units).unwrap_or(i64::MAX));
+        let slice = self.slice.get_or_insert_default();
+        slice.owed_interval = self.interval;
+        slice.would_stand = slice.would_stand.max(slice.stands(now)).saturating_add(takes);
     }
 
     /// Takes units out again, at most so many as are there.
@@ -205,16 +242,29 @@ impl RateState {
         taken
     }
 
-    /// Where this node's share stands. It begins with its part of what the shared counter had left when last heard
-    /// of; where that is not known, with a part of its part, so that all nodes together stay within one burst more.
+    /// Has this node count its share from now on, where it does not yet.
+    fn begin_share(&mut self, rate: &Rate, share: &Rate, now: i64) {
+        if !self.is_share() {
+            (self.tat, self.interval) = (self.share_tat(rate, share, now), share.interval());
+            self.slice.get_or_insert_default().is_share = true;
+        }
+    }
+
+    fn is_share(&self) -> bool {
+        self.slice.as_ref().is_some_and(|slice| slice.is_share)
+    }
+
+    /// Where this node's share stands. It begins with a part of its part, however much the shared counter had left
+    /// when last heard of: others may have taken all of it since, and all nodes together must stay within one share
+    /// more than the limit. It begins with less where less was left.
     fn share_tat(&self, rate: &Rate, share: &Rate, now: i64) -> i64 {
-        if self.slice.as_ref().is_some_and(|slice| slice.is_share) {
+        if self.is_share() {
             return self.tat(share, now);
         }
-        let nodes = (share.interval() / rate.interval().max(1)).max(1);
-        let known = self.slice.as_ref().map(|slice| rate.remaining(slice.ahead_at(now), 0));
-        let left = known.map_or(share.burst() / nodes as u64, |left| left / nodes as u64);
-        let left = left.clamp(u64::from(known.is_none()), share.burst());
+        let nodes = (share.interval() / rate.interval().max(1)).max(1) as u64;
+        let known = self.slice.as_ref().map(|slice| rate.remaining(slice.stands(now), now) / nodes);
+        let most = (share.burst() / nodes).max(1);
+        let left = known.map_or(most, |known| known.min(most)).min(share.burst());
         now.saturating_add(share.tolerance() - share.interval().saturating_mul(left as i64))
     }
 
@@ -234,8 +284,11 @@ impl RateState {
 #[derive(Debug, Default)]
 struct Slice {
     left: u64,
-    /// How many were taken last: what asking for more goes by.
+    /// How many were taken at once lately, and when: what asking for more goes by.
     size: u64,
+    sized_at: i64,
+    /// Until when nobody else takes more than is needed: somebody is asking for more already.
+    asking_until: i64,
     /// When what is left is worth nothing any more, so that no unit is spent long after it was taken.
     until: i64,
     /// By how much the counter was ahead of its clock when it was last heard of, and when that was.
@@ -243,10 +296,19 @@ struct Slice {
     told_at: i64,
     /// Whether this node has since counted its share alone.
     is_share: bool,
+    /// Where the counter would stand had every node spent by its share what this one has.
+    would_stand: i64,
+    /// What one unit of that took.
+    owed_interval: i64,
 }
 
 impl Slice {
+    /// Where the counter stands, as far as was told.
+    fn stands(&self, now: i64) -> i64 {
+        self.told_at.saturating_add(self.ahead).max(now)
+    }
+
     fn ahead_at(&self, now: i64) -> i64 {
-        self.ahead.saturating_sub(now.saturating_sub(self.told_at)).max(0)
+        self.stands(now) - now
     }
 }

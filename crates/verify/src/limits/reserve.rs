@@ -297,7 +297,7 @@ impl<'a> Asked<'a> {
             cost: self.request.cost,
             at: self.request.now,
             refused: self.refuser.as_ref().map(|refuser| (Box::from(refuser.name), refuser.wait)),
-            is_degraded: matches!(self.mode, Mode::Share(_)),
+            is_degraded: !self.rates.is_empty() && matches!(self.mode, Mode::Share(_)),
         };
         match self.refuser {
             None => Ok(Charge::of(taken)),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use keyward_core::clock::Timestamp;
-use keyward_core::limits::NEVER;
+use keyward_core::limits::{NEVER, Rate};
 use smallvec::SmallVec;
 
 use super::Limiter;
@@ -51,33 +51,39 @@ impl Limiter {
         let Some(shared) = &self.shared else { return Ok(taken) };
         let now = self.clock.boottime_nanos();
         let nodes = u64::from(shared.nodes());
-        let asked: Vec<_> = lacking.rates.iter().filter(|(place, cell)| self.lacks(lacking, *place, cell, now)).collect();
+        let asked: Vec<_> =
+            lacking.rates.iter().filter(|(place, cell)| self.lacks(lacking, *place, cell, now)).collect();
         let keys: Vec<String> = asked.iter().map(|(_, cell)| key(cell)).collect();
+        // What passed by this node's share while the counters were away is told them with the next ask, once.
+        let owed: Vec<u64> = asked.iter().map(|(_, cell)| cell.state.lock().take_owed(now)).collect();
         let asks: Vec<SharedAsk<'_>> = asked
             .iter()
-            .zip(&keys)
-            .map(|((place, cell), key)| {
+            .zip(keys.iter().zip(&owed))
+            .map(|((place, cell), (key, owed))| {
                 let term = &lacking.bound.terms.rates[usize::from(*place)];
                 let need = term.counts.units(lacking.cost);
                 let most = term.rate.limit() / u64::from(SLICE_PART) / nodes;
-                let slice = cell.state.lock().slice_for(need, most, now);
+                let slice = cell.state.lock().slice_for(need, most, now, life(&term.rate)).saturating_add(*owed);
                 SharedAsk { key, interval: term.rate.interval(), tolerance: term.rate.tolerance(), need, slice }
             })
             .collect();
-        match shared.take(&asks).await {
+        let answer = shared.take(&asks).await;
+        let now = self.clock.boottime_nanos();
+        if !matches!(answer, Ok(Taken::Granted(_))) {
+            asked.iter().zip(&owed).for_each(|((_, cell), owed)| cell.state.lock().owe(*owed, now));
+        }
+        match answer {
             Err(Down) => Ok(taken),
             Ok(Taken::Granted(stands)) => {
-                let now = self.clock.boottime_nanos();
-                for ((place, cell), stand) in asked.iter().zip(stands) {
+                for (((place, cell), ask), (stand, owed)) in asked.iter().zip(&asks).zip(stands.iter().zip(&owed)) {
                     let term = &lacking.bound.terms.rates[usize::from(*place)];
-                    let life = i64::try_from((term.rate.per() / SLICE_PART).as_nanos()).unwrap_or(i64::MAX);
-                    cell.state.lock().told(stand.taken, stand.ahead, (now, now.saturating_add(life)));
-                    taken.0.push((*place, Arc::clone(cell), stand.taken, stand.at));
+                    let units = stand.taken - (*owed).min(stand.taken.saturating_sub(ask.need));
+                    cell.state.lock().told(units, stand.ahead, (now, now.saturating_add(life(&term.rate))));
+                    taken.0.push((*place, Arc::clone(cell), units, stand.at));
                 }
                 Ok(taken)
             }
             Ok(Taken::Refused { wait, by, stands }) => {
-                let now = self.clock.boottime_nanos();
                 for ((_, cell), stand) in asked.iter().zip(stands) {
                     cell.state.lock().told_of(stand.ahead, now);
                 }
@@ -133,6 +139,11 @@ impl Limiter {
             is_degraded: false,
         })
     }
+}
+
+/// For how many nanoseconds units of a rate are good after they were taken.
+fn life(rate: &Rate) -> i64 {
+    i64::try_from((rate.per() / SLICE_PART).as_nanos()).unwrap_or(i64::MAX)
 }
 
 /// What the server knows a counter by. Names of APIs and limits hold no colon.
