@@ -135,8 +135,6 @@ async fn q04_several_limits_hold_over_nodes_keys_projects_and_addresses() {
     assert_eq!(nodes.used("of_key", lineage(second.id), &hourly(5)).await, 3);
     assert_eq!(nodes.used("of_project", CountedOf::Project(site.project.id), &hourly(8)).await, 8);
     assert_eq!(nodes.used("of_project", CountedOf::Project(other.id), &hourly(8)).await, 3);
-    let organization = CountedOf::Organization(site.project.organization);
-    assert_eq!(nodes.used("of_organization", organization, &hourly(11)).await, 11);
     nodes.stop().await;
 }
 
