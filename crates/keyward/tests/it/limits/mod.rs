@@ -8,6 +8,7 @@ mod cli;
 #[allow(dead_code)] // Its own tests pause it and speak to it, too.
 mod counter_server;
 mod crashes;
+mod evasion;
 mod exact;
 mod getprofile;
 mod guards;
