@@ -18,12 +18,15 @@ use crate::engine::{ApiInForce, Ask, Decision, Engine, UNAVAILABLE};
 use crate::limits::shared::SharedRates;
 use crate::limits::{Charge, Lacking, LimitView, Request, Short, TakenAhead, Unmet};
 
+/// How long one request asks for units of shared rates, in nanoseconds: a few times as long as one ask may take.
+const SHARED_NANOS_MAX: i64 = 100_000_000;
+
 /// What has to be asked for before a request can be judged.
 enum Asking {
     /// Units of a quota, of the store.
     Units(Short),
     /// Units of rates, of the server that nodes share them in.
-    Shared(Box<Lacking>),
+    Shared(Arc<Lacking>),
 }
 
 impl Engine {
@@ -38,13 +41,18 @@ impl Engine {
     }
 
     async fn judge_with(&self, mut asking: Asking, entry: &Arc<Entry>, ask: &Ask<'_>) -> Option<Decision> {
-        let mut ahead: Vec<(Box<Lacking>, TakenAhead)> = Vec::new();
+        let mut ahead: Vec<(Arc<Lacking>, TakenAhead)> = Vec::new();
+        let began = self.clock.boottime_nanos();
         loop {
             let refused = match asking {
                 Asking::Units(short) => self.limiter.fetch(short).await.err().map(|error| {
                     tracing::warn!(%error, "units of a quota could not be asked for: nothing is granted on a guess");
                     (UNAVAILABLE, Charge::default())
                 }),
+                // What is taken for one request another may spend; none asks again and again for long.
+                Asking::Shared(_) if self.clock.boottime_nanos() - began > SHARED_NANOS_MAX => {
+                    Some((UNAVAILABLE, Charge::default()))
+                }
                 Asking::Shared(lacking) => match self.limiter.take_shared(&lacking).await {
                     Ok(taken) => {
                         ahead.push((lacking, taken));
@@ -72,7 +80,7 @@ impl Engine {
     }
 
     /// Gives back what was taken ahead for a request that was refused; nobody waits for it.
-    fn undo(&self, ahead: Vec<(Box<Lacking>, TakenAhead)>) {
+    fn undo(&self, ahead: Vec<(Arc<Lacking>, TakenAhead)>) {
         if ahead.is_empty() {
             return;
         }
@@ -87,6 +95,10 @@ impl Engine {
     fn refused(&self, entry: &Entry, ask: &Ask<'_>, denial: Denial, charge: Charge) -> Decision {
         let project = entry.project.facts.load();
         self.usage.refused(entry.facts.id, &project, denial, self.clock.now(), ask.facts.address);
+        if let Some(limit) = charge.denied_by() {
+            let (api, limit) = (project.api.to_string(), limit.to_owned());
+            metrics::counter!("keyward_limit_refusals_total", "api" => api, "limit" => limit).increment(1);
+        }
         Decision { outcome: Err(denial), key: Some(entry.facts.id), charge }
     }
 
@@ -118,13 +130,13 @@ impl Engine {
             }
             Err(Unmet::Denied(denial, charge)) => Ok(self.refused(entry, ask, denial, charge)),
             Err(Unmet::Ask(short)) => Err(Asking::Units(short)),
-            Err(Unmet::Share(lacking)) => Err(Asking::Shared(lacking)),
+            Err(Unmet::Share(lacking)) => Err(Asking::Shared(lacking.into())),
         }
     }
 
     /// Where the contract limits failed authentication: a credential that is refused, too often from one network,
     /// is refused for that. What is granted is never touched.
-    pub(crate) fn guard(&self, ask: &Ask<'_>, decision: Decision) -> Decision {
+    pub fn guard(&self, ask: &Ask<'_>, decision: Decision) -> Decision {
         let (Err(denial), Some(api), Some(address)) = (&decision.outcome, ask.api, ask.facts.address) else {
             return decision;
         };

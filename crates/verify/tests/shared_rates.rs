@@ -22,7 +22,7 @@ const BACK_WITHIN: Duration = Duration::from_secs(5);
 
 fn node(server: &CounterServer, node: u128, timeout: Duration) -> Arc<SharedRates> {
     let prefix = "keyward-test".to_owned();
-    SharedRates::start(SharedOptions { url: server.url(), node, timeout, prefix }).unwrap()
+    SharedRates::start(SharedOptions { url: server.url(), node, timeout, prefix, nodes: 1 }).unwrap()
 }
 
 async fn connected(server: &CounterServer, number: u128, timeout: Duration) -> Arc<SharedRates> {

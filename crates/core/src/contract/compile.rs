@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use super::load::Complaint;
-use super::spec::{ExampleSpec, ExpirySpec, GatewaySpec, KeySpec, NameSpec, PlaceSpec, RotationSpec, Spec};
 use super::routes::Known;
+use super::spec::{ExampleSpec, ExpirySpec, GatewaySpec, KeySpec, NameSpec, PlaceSpec, RotationSpec, Spec};
 use super::{
     Acknowledgements, Contract, Example, ExpiryRule, GatewayRules, KeyRules, LimitHeaders, NameRule, Place, Plan,
     ProjectRules, Refusals, RotationRules, Routes, Support, duration, is_token, plans,

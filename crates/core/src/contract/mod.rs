@@ -22,8 +22,8 @@ pub use load::{CONTRACT_BYTES_MAX, ContractError, Difference, Presets, differenc
 pub use plans::{Guards, Plan};
 pub use refusals::{Answer, INVALID_KEY, Refusals};
 pub use routes::{Needs, OtherRoutes, Resource, ResourceFrom, Route, Routes};
-pub use tell::{Fact, LimitFact, LimitHeaders, Piece, Template, Told};
 pub use rules::{ExpiryRule, KeyRules, NameRule, RotationRefused, RotationRules};
+pub use tell::{Fact, LimitFact, LimitHeaders, Piece, Template, Told};
 
 /// A contract, complete and checked.
 #[derive(Debug, Clone)]

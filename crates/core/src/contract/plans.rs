@@ -105,8 +105,9 @@ fn compile_quota(field: &str, name: &str, spec: &QuotaSpec) -> Result<QuotaLimit
     Ok(QuotaLimit {
         name: limit_name(field, name)?,
         limit,
-        per: Period::from_word(per)
-            .ok_or_else(|| complain(&format!("{field}.per"), format!("\"{per}\" is none of day, month and lifetime")))?,
+        per: Period::from_word(per).ok_or_else(|| {
+            complain(&format!("{field}.per"), format!("\"{per}\" is none of day, month and lifetime"))
+        })?,
         by: by(field, spec.by.as_deref(), false)?,
         counts: counts(field, spec.counts.as_deref(), Counts::Cost)?,
         failures_free: spec.failures_free.unwrap_or(false),

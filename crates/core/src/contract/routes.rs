@@ -116,11 +116,7 @@ impl Routes {
         self.routes.is_empty() && self.others == OtherRoutes::Allow
     }
 
-    pub(super) fn compile(
-        specs: &[RouteSpec],
-        others: Option<&str>,
-        known: &Known<'_>,
-    ) -> Result<Self, Complaint> {
+    pub(super) fn compile(specs: &[RouteSpec], others: Option<&str>, known: &Known<'_>) -> Result<Self, Complaint> {
         let others = match others {
             None | Some("allow") => OtherRoutes::Allow,
             Some("full_access") => OtherRoutes::FullAccess,
@@ -183,7 +179,9 @@ impl Route {
         }
         let resource = match &spec.resource {
             None => None,
-            Some(spec) => Some(compile_resource(spec, &captured, known.resource).map_err(|r| complain(".resource", r))?),
+            Some(spec) => {
+                Some(compile_resource(spec, &captured, known.resource).map_err(|r| complain(".resource", r))?)
+            }
         };
         let cost = spec.cost.unwrap_or(1);
         if cost > COST_MAX {
@@ -191,7 +189,9 @@ impl Route {
         }
         let answer = match &spec.answer {
             None => None,
-            Some(answer) => Some(Told::compile(answer, known.limits).map_err(|reason| complain(".answer", reason))?),
+            Some(answer) => {
+                Some(Told::compile(answer, known.limits).map_err(|reason| complain(".answer", reason))?)
+            }
         };
         Ok(Route {
             cost,

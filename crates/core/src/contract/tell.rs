@@ -198,7 +198,9 @@ mod tests {
     #[test]
     fn facts_are_filled_in_as_what_they_are() {
         let value: toml::Table =
-            "remaining = \"{credits.remaining}\"\nplan = \"{plan}\"\njobs = { a = 1 }\nlist = [\"x\"]".parse().unwrap();
+            "remaining = \"{credits.remaining}\"\nplan = \"{plan}\"\njobs = { a = 1 }\nlist = [\"x\"]"
+                .parse()
+                .unwrap();
         let told = Told::compile(&toml::Value::Table(value), &limits()).unwrap();
         let filled = told.fill(&|fact| match fact {
             Fact::Limit { .. } => Some(7.into()),

@@ -118,31 +118,46 @@ mod tests {
     }
 
     proptest! {
-        /// Several nodes that spend, crash, lose answers and see limits change: what is spent and held never
-        /// exceeds the limit, and every unit is found by who keeps asking.
+        /// Several nodes that spend, crash, lose answers and see limits change: what the store has in its books always
+        /// covers what was spent and what lies at hand, so no unit is given twice.
         #[test]
-        fn q01_units_are_given_once(steps in prop::collection::vec((0usize..4, 0u8..8, 1u64..6), 1..400), limit in 1u64..500) {
-            let mut spent_total = 0u64; // truly spent by nodes
-            let mut left = [0u64; 4];
-            let (mut spent, mut held) = (0u64, [0u64; 4]);
-            for (node, what, need) in steps {
+        fn q01_units_are_given_once(
+            steps in prop::collection::vec((0usize..4, 0u8..8, 1u64..6, 1u64..300), 1..400), changes in 0u8..4,
+        ) {
+            let (mut spent_truly, mut left, mut told_under) = (0u64, [0u64; 4], [0u64; 4]);
+            let (mut spent, mut held, mut limit, mut highest) = (0u64, [0u64; 4], 200, 200);
+            for (node, what, need, another_limit) in steps {
+                if changes > 0 && what == 6 {
+                    limit = another_limit;
+                    highest = highest.max(limit);
+                }
                 match what {
-                    0 => left[node] = 0, // crash: what it had is gone, the store still counts it as held
-                    1..=4 if left[node] >= need => { left[node] -= need; spent_total += need; }
+                    // A crash: what it had at hand is gone, and the store still counts it as held.
+                    0 => left[node] = 0,
+                    1..=4 if left[node] >= need && told_under[node] <= limit => {
+                        left[node] -= need;
+                        spent_truly += need;
+                    }
                     _ => {
                         let need = if what == 7 { 0 } else { need };
-                        let others: Vec<u64> = (0..4).filter(|&o| o != node).map(|o| held[o]).collect();
-                        let tally = Tally { spent, held: held[node], with_others: others.iter().sum(),
-                            others: others.iter().filter(|h| **h > 0).count() as u64 };
+                        let others = (0..4).filter(|&other| other != node).map(|other| held[other]);
+                        let (with_others, holders) = others.fold((0, 0), |(sum, n), h| (sum + h, n + u64::from(h > 0)));
+                        let tally = Tally { spent, held: held[node], with_others, others: holders };
                         let (after, answer) = exchange(tally, &ask(left[node], need, limit));
-                        spent = after.spent;
-                        held[node] = after.held;
-                        // what == 5: committed, but the answer is lost; a give-back is forgotten before it is sent.
-                        left[node] = match (what, need) { (_, 0) => 0, (5, _) => left[node].min(answer.held), _ => answer.held };
+                        // Whoever may lose units takes them away before it asks.
+                        if need == 0 || told_under[node] > limit {
+                            left[node] = 0;
+                        }
+                        (spent, held[node]) = (after.spent, after.held);
+                        // 5: the answer is lost; a node can only go on with what it had.
+                        if what != 5 {
+                            (left[node], told_under[node]) = (answer.held, limit);
+                        }
                     }
                 }
-                prop_assert!(spent_total + left.iter().sum::<u64>() <= limit);
-                prop_assert!(spent + held.iter().sum::<u64>() <= limit);
+                let books = spent + held.iter().sum::<u64>();
+                prop_assert!(spent_truly + left.iter().sum::<u64>() <= books);
+                prop_assert!(books <= highest);
             }
         }
     }

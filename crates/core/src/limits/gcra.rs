@@ -145,7 +145,7 @@ impl Rate {
     }
 
     /// Where a counter stands under this rate that stood at `tat` when a unit took `interval` nanoseconds: as many
-    /// units are used as before.
+    /// units are used as before, and come back at this rate's pace.
     pub fn rescaled(&self, tat: i64, interval: i64, now: i64) -> i64 {
         let ahead = tat.saturating_sub(now).max(0);
         if ahead == 0 || interval <= 0 || self.limit == 0 {

@@ -97,8 +97,15 @@ mod tests {
     #[test]
     fn q10_periods_follow_one_another_without_gap_or_overlap() {
         // Over the ends of months, a leap day, a year, and the nights when clocks are put forward and back.
-        let moments = ["2024-02-28T23:59:59.999Z", "2024-02-29T00:00:00Z", "2026-03-29T01:00:00Z",
-            "2026-10-25T00:59:59.999Z", "2026-11-30T23:59:59.999Z", "2026-12-31T23:59:59.999Z", "2027-01-01T00:00:00Z"];
+        let moments = [
+            "2024-02-28T23:59:59.999Z",
+            "2024-02-29T00:00:00Z",
+            "2026-03-29T01:00:00Z",
+            "2026-10-25T00:59:59.999Z",
+            "2026-11-30T23:59:59.999Z",
+            "2026-12-31T23:59:59.999Z",
+            "2027-01-01T00:00:00Z",
+        ];
         for text in moments {
             for period in [Period::Day, Period::Month] {
                 let span = period.span(moment(text));

@@ -95,7 +95,8 @@ impl Check {
         let ask = Ask { api: api.as_deref(), presented: &question.key, facts: needed.facts(&question, &resources) };
         match self.is_within(engine, &asking, &ask).await {
             Ok(()) => Ok(engine.verify(&ask).await),
-            Err(denial) => Ok(Decision::denied(denial)),
+            // A key of others counts like one that does not exist.
+            Err(denial) => Ok(engine.guard(&ask, Decision::denied(denial))),
         }
     }
 

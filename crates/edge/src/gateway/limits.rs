@@ -20,6 +20,7 @@ const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 const LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 const OURS: HeaderName = HeaderName::from_static("x-keyward-limits");
+const REFUSER: HeaderName = HeaderName::from_static("x-keyward-refused-by");
 
 /// Published clients wait no longer than this for what `Retry-After` says; beyond it they are told not to retry.
 const RETRY_MAX_SECONDS: u64 = 60;
@@ -122,6 +123,13 @@ impl Policy {
 pub(crate) fn tell_degraded(headers: &mut HeaderMap, charge: &Charge) {
     if charge.is_degraded() {
         headers.insert(OURS, HeaderValue::from_static("degraded"));
+    }
+}
+
+/// Tells a refused caller which limit refused, by its name in the contract.
+pub(crate) fn tell_refuser(headers: &mut HeaderMap, name: Option<&str>) {
+    if let Some(name) = name.and_then(|name| HeaderValue::from_str(name).ok()) {
+        headers.insert(REFUSER, name);
     }
 }
 

@@ -210,6 +210,7 @@ impl Visit<'_> {
             let contract = &self.served.in_force.contract;
             self.served.limits.tell(reply.headers_mut(), contract, charge, grant.as_ref());
             limits::tell_wait(reply.headers_mut(), charge.retry_after());
+            limits::tell_refuser(reply.headers_mut(), charge.denied_by());
         }
         reply
     }

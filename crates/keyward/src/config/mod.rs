@@ -81,6 +81,8 @@ pub struct RatesServer {
     pub password_file: Option<PathBuf>,
     /// What Keyward's keys on it begin with.
     pub prefix: String,
+    /// How many nodes share, until the server has told.
+    pub nodes: u32,
 }
 
 /// Flags that are settings: names of settings and what was given.
@@ -304,6 +306,7 @@ impl Config {
             url: server.to_owned(),
             password_file: password_file.map(PathBuf::from),
             prefix: self.text("rates.prefix").to_owned(),
+            nodes: u32::try_from(self.count("rates.nodes")).unwrap_or(u32::MAX),
         })
     }
 

@@ -182,6 +182,13 @@ pub static SETTINGS: &[Setting] = &[
         "what Keyward's keys on it begin with: nodes share where it is the same",
     ),
     setting(
+        "rates.nodes",
+        None,
+        Kind::Count { min: 1, max: 1000 },
+        "1",
+        "how many nodes share, for a node that starts while the server is away; else the server tells",
+    ),
+    setting(
         "usage.keep_minutes_days",
         None,
         Kind::Count { min: 1, max: 36_500 },

@@ -17,12 +17,12 @@ const TIMEOUT: Duration = Duration::from_millis(20);
 /// # Errors
 /// Where the password's file cannot be read, or others can read it.
 pub fn of(config: &Config) -> Outcome<Option<Sharing>> {
-    let Some(RatesServer { url, password_file, prefix }) = config.rates() else { return Ok(None) };
+    let Some(RatesServer { url, password_file, prefix, nodes }) = config.rates() else { return Ok(None) };
     let url = match password_file {
         None => url,
         Some(path) => with_password(&url, private_file::read(&path)?.trim_end_matches(['\r', '\n'])),
     };
-    Ok(Some(Sharing { url, timeout: TIMEOUT, prefix }))
+    Ok(Some(Sharing { url, timeout: TIMEOUT, prefix, nodes }))
 }
 
 /// A URL with a password in it, after the user where there is one.

@@ -296,7 +296,10 @@ pub async fn tallies_of_old_periods_are_forgotten_when_nobody_holds_any(fixture:
     let end = "2026-12-01T00:00:00Z".parse().unwrap();
     while store.forget_usage(long_ago, end, 1).await.unwrap() {}
     assert_eq!(spent().await, [2; 4], "it must have ended before");
-    let after = Timestamp::from_millis(end.as_millis() + 1);
+    let soon = Timestamp::from_millis(end.as_millis() + 399 * 86_400_000);
+    while store.forget_usage(long_ago, soon, 1).await.unwrap() {}
+    assert_eq!(spent().await, [2; 4], "tallies outlast charts");
+    let after = Timestamp::from_millis(end.as_millis() + 400 * 86_400_000 + 1);
     while store.forget_usage(long_ago, after, 1).await.unwrap() {}
     assert_eq!(spent().await, [0, 2, 2, 2]);
 }

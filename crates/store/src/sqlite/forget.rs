@@ -4,6 +4,8 @@
 //! Batches of uses are not forgotten here but a day after they were added ([`super::writes`]): one that is
 //! sent again must still be known, however short minutes are kept.
 
+use std::time::Duration;
+
 use keyward_core::clock::Timestamp;
 
 use super::Connection;
@@ -14,11 +16,15 @@ use super::records::Refusal;
 pub(super) struct Old {
     /// Folded minutes before this moment.
     pub(super) minutes: Timestamp,
-    /// Counts of hours before it, and tallies of periods that ended before it.
+    /// Counts of hours before it, and tallies of periods that ended [`TALLIES_KEPT`] before it.
     pub(super) hours: Timestamp,
     /// At most so many rows of each.
     pub(super) limit: u32,
 }
+
+/// How much longer than hours tallies are kept: however short charts reach back, a clock that jumps ahead and back
+/// must find its quotas as they were.
+const TALLIES_KEPT: Duration = Duration::from_secs(400 * 86_400);
 
 const MINUTES: &str = "DELETE FROM usage WHERE id IN (
          SELECT id FROM usage WHERE minute < $1 ORDER BY minute LIMIT $2)";
@@ -37,7 +43,8 @@ pub(super) async fn forget(connection: &mut Connection, old: Old) -> Result<bool
     // Asked for nothing at a time, nobody would come to an end.
     let limit = old.limit.max(1);
     let mut more = false;
-    for (sql, before) in [(MINUTES, old.minutes), (HOURS, old.hours), (TALLIES, old.hours)] {
+    let tallies = Timestamp::from_millis(old.hours.as_millis().saturating_sub(TALLIES_KEPT.as_millis() as i64));
+    for (sql, before) in [(MINUTES, old.minutes), (HOURS, old.hours), (TALLIES, tallies)] {
         let forgotten = sqlx::query(sql)
             .bind(before.as_millis())
             .bind(i64::from(limit))

@@ -12,8 +12,8 @@ use tokio::sync::mpsc;
 use super::quota_cell::{QuotaCell, QuotaState, Says};
 use super::{Limiter, Short};
 
-/// Units that nobody asked for this long are given back.
-const IDLE_NANOS: i64 = 10_000_000_000;
+/// Units that nobody asked for this long are given back; who needs them sooner calls them back.
+const IDLE_NANOS: i64 = 600_000_000_000;
 /// The same where another node asked for them.
 const IDLE_RECALLED_NANOS: i64 = 50_000_000;
 /// How often a node that holds units looks whether others need them.
@@ -59,7 +59,7 @@ impl Limiter {
         let term = &bound.terms.quotas[usize::from(*place)];
         let _one_at_a_time = cell.exchanging.lock().await;
         let (now, boottime) = (self.clock.now(), self.clock.boottime_nanos());
-        let ask = {
+        let (ask, at_hand) = {
             let mut state = cell.state.lock();
             state.roll(cell.per, now);
             let is_settled = match state.says(*units, term, now, boottime) {
@@ -73,14 +73,20 @@ impl Limiter {
             }
             // Of what can never be met it is enough to be told how things stand.
             let need = if *units > term.limit { 1 } else { (*units).max(1) };
-            self.ask(cell, &state, need, term.limit)
+            let ask = self.ask(cell, &state, need, term.limit);
+            if state.may_lose_units(term.limit) {
+                // Taken away before it is sent: nobody may spend meanwhile what the store takes back, and should the
+                // answer be lost, nobody may spend it afterwards.
+                state.take_all();
+            }
+            (ask, state.left())
         };
         let answer = self.store.exchange_block(&ask).await?;
         let is_hopeless = answer.with_others == 0 || *units == 0 || *units > term.limit || look == RECALL_LOOKS;
         let is_in_vain = answer.held < ask.need;
         let mut state = cell.state.lock();
         if let Some(state) = state.of(&ask.period) {
-            state.told(&answer, ask.limit, ask.unspent);
+            state.told(&answer, ask.limit, at_hand);
             if !is_in_vain || is_hopeless {
                 state.asked(is_in_vain, self.clock.boottime_nanos());
             }

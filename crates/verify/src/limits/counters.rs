@@ -3,14 +3,16 @@
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, Hash, RandomState};
+use std::net::Ipv6Addr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use keyward_core::clock::Timestamp;
 use keyward_core::limits::{Period, QuotaCounter};
 use parking_lot::Mutex;
 
 use super::quota_cell::QuotaCell;
-use super::rate_cell::{RateCell, RateId, RateState};
+use super::rate_cell::{RateCell, RateId, RateOf, RateState};
 
 const SHARDS: usize = 64;
 
@@ -22,7 +24,12 @@ pub(crate) struct Counters {
     quotas: Sharded<(QuotaCounter, Period), QuotaCell>,
     /// Quotas of which this node may hold units.
     pub holding: Arc<Holding>,
+    /// How many counters count one network each.
+    networks: AtomicUsize,
 }
+
+/// How many networks are counted for themselves; those beyond it count as one in each project.
+const NETWORKS_MAX: usize = 262_144;
 
 /// Quotas of which a node may hold units, by where they lie in memory.
 #[derive(Debug, Default)]
@@ -87,12 +94,33 @@ impl<K: Hash + Eq + Clone, V> Sharded<K, V> {
 
 impl Counters {
     pub fn new() -> Self {
-        Counters { rates: Sharded::new(), quotas: Sharded::new(), holding: Arc::default() }
+        Counters {
+            rates: Sharded::new(),
+            quotas: Sharded::new(),
+            holding: Arc::default(),
+            networks: AtomicUsize::new(0),
+        }
     }
 
     /// The counter of a rate.
     pub fn rate(&self, id: RateId) -> Arc<RateCell> {
         self.rates.get_or_make(id, RateCell::new)
+    }
+
+    /// The counter of a rate for one network.
+    pub fn rate_of_network(&self, id: RateId) -> Arc<RateCell> {
+        if let Some(known) = self.rates.known(&id) {
+            return known;
+        }
+        if self.networks.load(Ordering::Relaxed) < NETWORKS_MAX {
+            self.networks.fetch_add(1, Ordering::Relaxed);
+            return self.rate(id);
+        }
+        let of = match id.of {
+            RateOf::Network(project, _) => RateOf::Network(project, Ipv6Addr::UNSPECIFIED.into()),
+            counted @ RateOf::Counted(_) => counted,
+        };
+        self.rate(RateId { of, ..id })
     }
 
     /// The counter of a rate, if it was used.
@@ -117,10 +145,16 @@ impl Counters {
 
     /// Forgets what nobody counts on.
     pub fn forget_unused(&self, now: Timestamp, boottime: i64) {
+        let networks = AtomicUsize::new(0);
         self.rates.forget(|cell| {
             let state = cell.state.lock();
-            state.full_at() <= boottime && !state.is_dirty
+            let may_be = state.full_at() <= boottime && !state.is_dirty;
+            if !may_be && matches!(cell.id.of, RateOf::Network(..)) {
+                networks.fetch_add(1, Ordering::Relaxed);
+            }
+            may_be
         });
+        self.networks.store(networks.into_inner(), Ordering::Relaxed);
         self.quotas.forget(|cell| {
             let state = cell.state.lock();
             state.left() == 0 || !state.counts(now)

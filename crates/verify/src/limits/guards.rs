@@ -13,11 +13,28 @@ use parking_lot::Mutex;
 /// How many are counted at once; beyond that, those that have long been quiet make room, and else nothing is counted.
 const COUNTED_MAX: usize = 65_536;
 
+/// How often, at most, all that is counted is looked through for what has long been quiet, in nanoseconds: a flood
+/// must not have it done for every request.
+const SWEPT_EVERY: i64 = 1_000_000_000;
+
 /// The counters.
 #[derive(Debug, Default)]
 pub(crate) struct Guarded {
-    failed: Mutex<HashMap<(Option<ApiName>, IpAddr), i64>>,
-    management: Mutex<HashMap<ProjectId, i64>>,
+    failed: Mutex<Counted<(Option<ApiName>, IpAddr)>>,
+    management: Mutex<Counted<ProjectId>>,
+}
+
+/// Rates by what they count.
+#[derive(Debug)]
+struct Counted<K> {
+    tats: HashMap<K, i64>,
+    swept_at: i64,
+}
+
+impl<K> Default for Counted<K> {
+    fn default() -> Self {
+        Counted { tats: HashMap::new(), swept_at: i64::MIN / 2 }
+    }
 }
 
 impl Guarded {
@@ -26,7 +43,7 @@ impl Guarded {
     /// # Errors
     /// How long to wait, where there were too many.
     pub fn failed(&self, api: Option<&ApiName>, address: IpAddr, rate: &Rate, now: i64) -> Result<(), Duration> {
-        take(&mut self.failed.lock(), (api.cloned(), network_of(address)), rate, now)
+        self.failed.lock().take((api.cloned(), network_of(address)), rate, now)
     }
 
     /// Counts an act of key management in a project.
@@ -34,30 +51,39 @@ impl Guarded {
     /// # Errors
     /// How long to wait, where there were too many.
     pub fn managed(&self, project: ProjectId, rate: &Rate, now: i64) -> Result<(), Duration> {
-        take(&mut self.management.lock(), project, rate, now)
+        self.management.lock().take(project, rate, now)
     }
 
     /// Forgets those that have been quiet.
     pub fn forget_unused(&self, now: i64) {
-        self.failed.lock().retain(|_, tat| *tat > now);
-        self.management.lock().retain(|_, tat| *tat > now);
+        self.failed.lock().sweep(now);
+        self.management.lock().sweep(now);
     }
 }
 
-fn take<K: Hash + Eq>(counted: &mut HashMap<K, i64>, of: K, rate: &Rate, now: i64) -> Result<(), Duration> {
-    if counted.len() >= COUNTED_MAX && !counted.contains_key(&of) {
-        counted.retain(|_, tat| *tat > now);
-        if counted.len() >= COUNTED_MAX {
-            return Ok(());
+impl<K: Hash + Eq> Counted<K> {
+    fn take(&mut self, of: K, rate: &Rate, now: i64) -> Result<(), Duration> {
+        if self.tats.len() >= COUNTED_MAX && !self.tats.contains_key(&of) {
+            if now - self.swept_at >= SWEPT_EVERY {
+                self.sweep(now);
+            }
+            if self.tats.len() >= COUNTED_MAX {
+                return Ok(());
+            }
+        }
+        let tat = self.tats.entry(of).or_insert(i64::MIN);
+        match rate.after(*tat, now, 1) {
+            Ok(next) => {
+                *tat = next;
+                Ok(())
+            }
+            Err(TooSoon { wait }) => Err(wait.map_or(NEVER, |nanos| Duration::from_nanos(nanos.max(0) as u64))),
         }
     }
-    let tat = counted.entry(of).or_insert(i64::MIN);
-    match rate.after(*tat, now, 1) {
-        Ok(next) => {
-            *tat = next;
-            Ok(())
-        }
-        Err(TooSoon { wait }) => Err(wait.map_or(NEVER, |nanos| Duration::from_nanos(nanos.max(0) as u64))),
+
+    fn sweep(&mut self, now: i64) {
+        self.tats.retain(|_, tat| *tat > now);
+        self.swept_at = now;
     }
 }
 
@@ -79,13 +105,13 @@ mod tests {
 
     #[test]
     fn q07_a_flood_of_addresses_has_a_ceiling() {
-        let mut counted = HashMap::new();
+        let mut counted = Counted::default();
         let rate = Rate::new(1, Duration::from_secs(1), 1).unwrap();
         for number in 0..COUNTED_MAX * 2 {
-            assert!(take(&mut counted, number, &rate, 0).is_ok());
+            assert!(counted.take(number, &rate, 0).is_ok());
         }
-        assert_eq!(counted.len(), COUNTED_MAX);
-        assert!(take(&mut counted, usize::MAX, &rate, 1_000_000_000).is_ok());
-        assert_eq!(counted.len(), 1);
+        assert_eq!((counted.tats.len(), counted.swept_at), (COUNTED_MAX, 0), "looked through once");
+        assert!(counted.take(usize::MAX, &rate, 1_000_000_000).is_ok());
+        assert_eq!(counted.tats.len(), 1);
     }
 }

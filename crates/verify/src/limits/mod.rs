@@ -71,6 +71,8 @@ pub struct Sharing {
     pub timeout: Duration,
     /// What keys in it begin with: nodes share counters where it is the same.
     pub prefix: String,
+    /// How many nodes to share with until the server has told.
+    pub nodes: u32,
 }
 
 impl std::fmt::Debug for Sharing {
@@ -81,8 +83,8 @@ impl std::fmt::Debug for Sharing {
 
 impl Sharing {
     fn options(&self, node: u128) -> SharedOptions {
-        let Sharing { url, timeout, prefix } = self.clone();
-        SharedOptions { url, node, timeout, prefix }
+        let Sharing { url, timeout, prefix, nodes } = self.clone();
+        SharedOptions { url, node, timeout, prefix, nodes }
     }
 }
 

@@ -232,6 +232,11 @@ impl QuotaState {
         std::mem::take(&mut self.left)
     }
 
+    /// Whether an exchange under a limit may take units away: they were given under a higher one.
+    pub fn may_lose_units(&self, limit: u64) -> bool {
+        self.told_under.is_none_or(|told_under| told_under > limit)
+    }
+
     /// Takes in what the store answered under a limit to who had `unspent`. What was spent meanwhile stays spent.
     pub fn told(&mut self, answer: &BlockAnswer, limit: u64, unspent: u64) {
         self.left = (self.left + answer.held).saturating_sub(unspent);

@@ -33,9 +33,6 @@ pub(crate) struct RateCell {
     pub id: RateId,
 }
 
-/// At how many other rates a counter is followed.
-const OTHERS_MAX: usize = 8;
-
 /// Where a rate's counter stands.
 #[derive(Debug, Default)]
 pub(crate) struct RateState {
@@ -43,11 +40,11 @@ pub(crate) struct RateState {
     tat: i64,
     /// What one unit took when `tat` was set: under another rate it is worked out anew.
     interval: i64,
-    /// Where it stands under other rates that it still has to come back from, by what a unit takes: projects of one
-    /// organization may have different ones, and each counts what all of them use.
-    others: Vec<(i64, i64)>,
     /// Whether it moved since it was last kept.
     pub is_dirty: bool,
+    /// Whether it stands as it was kept before a restart: a clock that was set back meanwhile must refuse nobody for
+    /// longer than the rate itself would.
+    is_restored: bool,
     /// What is known of the counter that nodes share, where they share one.
     slice: Option<Box<Slice>>,
 }
@@ -83,16 +80,15 @@ impl RateCell {
 impl RateState {
     /// As it stood when it was kept before a restart.
     pub fn restored(tat: i64, interval: i64) -> Self {
-        RateState { tat, interval, ..RateState::default() }
+        RateState { tat, interval, is_restored: true, ..RateState::default() }
     }
 
     /// Where it stands under a rate.
     pub fn tat(&self, rate: &Rate, now: i64) -> i64 {
-        if self.interval == rate.interval() {
-            return self.tat;
+        match self.interval == rate.interval() {
+            true => self.tat,
+            false => rate.rescaled(self.tat, self.interval, now),
         }
-        let known = self.others.iter().find(|(interval, _)| *interval == rate.interval());
-        known.map_or_else(|| rate.rescaled(self.tat, self.interval, now), |(_, tat)| *tat)
     }
 
     /// Goes over to another rate: as many units are used as before. From then on they come back at the new pace, so
@@ -103,19 +99,15 @@ impl RateState {
             Mode::Share(nodes) if self.is_share() => rate.share(nodes),
             _ => return false,
         };
+        if std::mem::take(&mut self.is_restored) {
+            self.tat = self.tat.min(now.saturating_add(self.interval.saturating_mul(rate.burst() as i64)));
+        }
         if self.interval == rate.interval() || rate.limit() == 0 {
             return false;
         }
-        let before = (self.interval, self.tat);
+        let before = self.interval;
         (self.tat, self.interval) = (self.tat(&rate, now), rate.interval());
-        self.others.retain(|(interval, tat)| *tat > now && *interval != rate.interval());
-        if before.1 > now {
-            if self.others.len() == OTHERS_MAX {
-                self.others.remove(0);
-            }
-            self.others.push(before);
-        }
-        before.0 != 0
+        before != 0
     }
 
     /// What it says of `units` more.
@@ -139,13 +131,7 @@ impl RateState {
     /// Spends units that it said pass.
     pub fn spend(&mut self, rate: &Rate, mode: Mode, (tat, now): (i64, i64), units: u64) {
         match mode {
-            Mode::Own => {
-                (self.tat, self.interval) = (tat, rate.interval());
-                for (interval, tat) in &mut self.others {
-                    let takes = interval.saturating_mul(i64::try_from(units).unwrap_or(i64::MAX));
-                    *tat = (*tat).max(now).saturating_add(takes);
-                }
-            }
+            Mode::Own => (self.tat, self.interval) = (tat, rate.interval()),
             Mode::Share(nodes) => {
                 (self.tat, self.interval) = (tat, rate.share(nodes).interval());
                 self.owe(units, now);
@@ -276,7 +262,7 @@ impl RateState {
     /// When the whole burst is there again, under the rate that it last counted by.
     pub fn full_at(&self) -> i64 {
         let shared = self.slice.as_ref().map_or(i64::MIN, |slice| slice.told_at.saturating_add(slice.ahead));
-        self.others.iter().map(|(_, tat)| *tat).fold(self.tat.max(shared), i64::max)
+        self.tat.max(shared)
     }
 }
 

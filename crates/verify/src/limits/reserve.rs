@@ -114,7 +114,7 @@ impl Request<'_> {
         let of = RateOf::Network(terms.project.id, network);
         let cell = |&place: &u8| {
             let id = terms.rate_id(&terms.rates[usize::from(place)], of);
-            (place, self.limiter.counters.rate(id))
+            (place, self.limiter.counters.rate_of_network(id))
         };
         bound.by_address.iter().map(cell).collect()
     }

@@ -46,7 +46,14 @@ impl Limiter {
     ///
     /// # Errors
     /// The charge that tells which limit refused.
-    pub async fn take_shared(&self, lacking: &Lacking) -> Result<TakenAhead, Charge> {
+    pub async fn take_shared(self: &Arc<Self>, lacking: &Arc<Lacking>) -> Result<TakenAhead, Charge> {
+        let (limiter, lacking) = (Arc::clone(self), Arc::clone(lacking));
+        // In a task of its own: a caller that goes away must not take along what is owed, nor what is on its way.
+        let taking = self.tasks.spawn(async move { limiter.take_shared_here(&lacking).await });
+        taking.await.unwrap_or_else(|_| Ok(TakenAhead(Vec::new())))
+    }
+
+    async fn take_shared_here(&self, lacking: &Lacking) -> Result<TakenAhead, Charge> {
         let mut taken = TakenAhead(Vec::new());
         let Some(shared) = &self.shared else { return Ok(taken) };
         let now = self.clock.boottime_nanos();

@@ -60,16 +60,18 @@ impl Terms {
     /// The limits of a project's plan, with its own in their place.
     pub fn of(project: &Arc<ProjectFacts>, contract: &Arc<Contract>) -> Self {
         let plan = contract.plans.get(&project.plan);
+        // What several projects share has one limit.
+        let own = |name: &str, by| project.limits.get(name).filter(|_| by != LimitBy::Organization);
         let rates = plan.map(|plan| &*plan.rates).unwrap_or_default().iter().map(|term| RateTerm {
             name: term.name.clone(),
             // The control plane checked it; under a contract that came later, the plan's holds.
-            rate: term.rate_with(project.limits.get(&*term.name)).unwrap_or(term.rate),
+            rate: term.rate_with(own(&term.name, term.by)).unwrap_or(term.rate),
             by: term.by,
             counts: term.counts,
         });
         let quotas = plan.map(|plan| &*plan.quotas).unwrap_or_default().iter().map(|term| QuotaTerm {
             name: term.name.clone(),
-            limit: project.limits.get(&*term.name).map_or(term.limit, |own| own.limit),
+            limit: own(&term.name, term.by).map_or(term.limit, |own| own.limit),
             per: term.per,
             by: term.by,
             counts: term.counts,
@@ -104,14 +106,23 @@ impl Terms {
         }
     }
 
+    /// What a limit's counter is called. Projects of an organization count together where they are on one plan, so
+    /// that a counter has one limit; no name of a limit holds a slash.
+    fn counter_name(&self, name: &str, by: LimitBy) -> Box<str> {
+        match by {
+            LimitBy::Organization => format!("{}/{name}", self.project.plan).into(),
+            LimitBy::Key | LimitBy::Project | LimitBy::Address => name.into(),
+        }
+    }
+
     /// The id of a rate's counter.
     pub fn rate_id(&self, term: &RateTerm, of: RateOf) -> RateId {
-        RateId { api: self.project.api.clone(), name: term.name.clone(), of }
+        RateId { api: self.project.api.clone(), name: self.counter_name(&term.name, term.by), of }
     }
 
     /// The id of a quota's counter.
     pub fn quota_id(&self, term: &QuotaTerm, of: CountedOf) -> QuotaCounter {
-        QuotaCounter { api: self.project.api.clone(), name: term.name.clone(), of }
+        QuotaCounter { api: self.project.api.clone(), name: self.counter_name(&term.name, term.by), of }
     }
 }
 

@@ -209,26 +209,32 @@ fn q04_a_changed_rate_holds_for_the_next_request_and_keeps_count() {
     run.stop();
 }
 
-/// Two projects of one organization with different rates over one counter: each counts what both use, and neither
-/// has what the other used come back at its own pace.
+/// Projects of one organization count together, whatever limit one of them was given: what they share has one limit.
 #[test]
-fn q04_projects_with_different_rates_over_one_counter_refill_nothing_for_one_another() {
+fn q04_projects_of_an_organization_share_one_limit() {
     let (site, clock, keys) = site("[plans.one.rates.shared]\nlimit = 2\nper = \"1h\"\nby = \"organization\"\n");
     let run = Run::start(&site);
-    let fast = run.block_on(async {
-        let other = site.another_project(&run.opened, "fast").await;
+    let other = run.block_on(async {
+        let other = site.another_project(&run.opened, "other").await;
         run.opened.set_limit(&run.engine, &other, "shared", Some(36_000)).await;
         site.mint(&run.opened, &other, 1).await.remove(0)
     });
-    assert_eq!(run.spend_all(&keys[0].secret, 1), 2);
-    assert!(run.spend(&fast.secret, 1).outcome.is_ok());
-    clock.pass(Duration::from_secs(60));
-    assert!(run.spend(&fast.secret, 1).outcome.is_ok());
-    assert_eq!(run.spend_all(&keys[0].secret, 1), 0);
-    clock.pass(Duration::from_secs(3600 + 1739));
-    assert_eq!(run.spend_all(&keys[0].secret, 1), 0, "four were used, two an hour come back");
-    clock.pass(Duration::from_secs(1));
-    assert_eq!(run.spend_all(&keys[0].secret, 1), 1);
+    assert_eq!(run.spend_all(&keys[0].secret, 1) + run.spend_all(&other.secret, 1), 2);
+    clock.pass(Duration::from_secs(1800));
+    assert_eq!(run.spend_all(&other.secret, 1) + run.spend_all(&keys[0].secret, 1), 1);
+    run.stop();
+}
+
+/// A clock that is set back while the node is down refuses nobody for longer than the rate itself would.
+#[test]
+fn q10_a_clock_set_back_over_a_restart_locks_nobody_out() {
+    let (site, clock, keys) = site("[plans.one.rates.minutely]\nlimit = 5\nper = \"1m\"\nby = \"project\"\n");
+    let run = Run::start(&site);
+    assert_eq!(run.spend_all(&keys[0].secret, 1), 5);
+    run.stop();
+    clock.jump(-36 * 3_600_000);
+    let run = Run::start(&site);
+    assert_eq!(run.spend(&keys[0].secret, 1).charge.retry_after(), Some(Duration::from_secs(12)));
     run.stop();
 }
 

@@ -77,7 +77,7 @@ impl Model {
         let of = match by {
             0 => format!("key{key}"),
             1 => format!("project{}", self.of_key[key]),
-            _ => "organization".to_owned(),
+            _ => format!("organization on plan {}", self.plan_of[self.of_key[key]]),
         };
         (name, of)
     }
@@ -89,7 +89,8 @@ impl Model {
         quotas
             .map(|(place, quota)| {
                 let name = format!("quota{place}");
-                let limit = self.own[project].get(&name).copied().unwrap_or(quota.limit);
+                let own = self.own[project].get(&name).copied().filter(|_| quota.by < 2);
+                let limit = own.unwrap_or(quota.limit);
                 let id = quota.per.span(now).id;
                 (quota.clone(), limit, (self.counter(name, quota.by, key), id))
             })
@@ -115,7 +116,7 @@ impl Model {
         let rates = self.plans[self.plan_of[project]].rates.clone();
         for (place, rate) in rates.into_iter().enumerate() {
             let name = format!("rate{place}");
-            let own = self.own[project].get(&name).copied();
+            let own = self.own[project].get(&name).copied().filter(|_| rate.by < 2);
             let in_proportion = |own: u64| (rate.burst * own).div_ceil(rate.limit).max(u64::from(own > 0));
             let under = (own.unwrap_or(rate.limit), rate.seconds, own.map_or(rate.burst, in_proportion));
             let of = self.counter(name, rate.by, key);

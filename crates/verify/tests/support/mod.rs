@@ -5,6 +5,7 @@
 pub mod site;
 pub mod watched;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use keyward_core::change::{Change, KeyChange, KeyRef, ProjectChange, ProjectRef};
@@ -14,6 +15,7 @@ use keyward_core::decision::RequestFacts;
 use keyward_core::denial::Refusal;
 use keyward_core::id::{KeyId, ProjectId};
 use keyward_core::key::Key;
+use keyward_core::limits::OwnLimit;
 use keyward_core::log::LogKeys;
 use keyward_core::secret::{Format, Peppers};
 use keyward_core::store::Store;
@@ -67,7 +69,8 @@ impl Node {
         world.make(Change::Api { api: Box::new(api) }).await;
         let organization = world.organization("customer").await;
         let plan = contract.project.default_plan.clone();
-        let project = Project { api: name, plan, ..world.new_project(organization.id, "app") };
+        let limits = out_of_reach(&contract);
+        let project = Project { api: name, plan, limits, ..world.new_project(organization.id, "app") };
         world.make(created(&project)).await;
         let peppers = ring(&[1]);
         Self::assemble(folder, store, world, project, peppers, wrap).await
@@ -157,7 +160,8 @@ impl Node {
     /// Another project of the same organization.
     pub async fn another_project(&self, name: &str) -> Project {
         let new = self.world.new_project(self.project.organization, name);
-        let project = Project { api: self.project.api.clone(), plan: self.project.plan.clone(), ..new };
+        let Project { api, plan, limits, .. } = self.project.clone();
+        let project = Project { api, plan, limits, ..new };
         self.world.make(created(&project)).await;
         project
     }
@@ -189,6 +193,13 @@ pub fn contract(preset: &str) -> Contract {
     };
     let presets = Presets::new([("standard".to_owned(), read("standard"))]);
     Contract::read(&read(preset), &presets).unwrap()
+}
+
+/// Limits of a project's own that no test reaches by chance.
+fn out_of_reach(contract: &Contract) -> BTreeMap<String, OwnLimit> {
+    let plan = &contract.plans[&contract.project.default_plan];
+    let names = plan.rates.iter().map(|rate| &rate.name).chain(plan.quotas.iter().map(|quota| &quota.name));
+    names.map(|name| (name.to_string(), OwnLimit { limit: 1_000_000_000, burst: None })).collect()
 }
 
 /// A project that no store has.

@@ -55,7 +55,7 @@ impl Nodes {
         let key = site.mint(&opened, &site.project, 1).await.remove(0);
         let mut engines = Vec::new();
         for _ in 0..count {
-            let sharing = Sharing { url: url.to_owned(), timeout, prefix: "sharing".to_owned() };
+            let sharing = Sharing { url: url.to_owned(), timeout, prefix: "sharing".to_owned(), nodes: 1 };
             let options = EngineOptions { sharing: Some(sharing), ..EngineOptions::default() };
             let store = Arc::clone(&opened.store) as Arc<dyn Store>;
             engines.push(Engine::start(store, ring(&[1]), Arc::clone(&clock), options).await.unwrap());

@@ -38,8 +38,14 @@ impl Control {
     /// asked.
     pub async fn edit_key(&self, asked: &Asked, id: KeyId, edit: &KeyEdit) -> Result<(SeenKey, InForce)> {
         asked.require(Permission::KeysWrite)?;
-        let (_, place) = self.find_key(asked, id).await?;
-        self.managed(&place, self.make_edit(asked, id, edit)).await
+        let (key, place) = self.find_key(asked, id).await?;
+        let takes_away =
+            |what: &KeyChange| Change::Key { of: place.key_ref(&key), what: what.clone() }.is_restrictive();
+        // Who takes something from a key must never be told to wait.
+        match decide(&key, edit, &place.api.contract, self.now()) {
+            Ok(changes) if changes.iter().any(takes_away) => self.make_edit(asked, id, edit).await,
+            _ => self.managed(&place, self.make_edit(asked, id, edit)).await,
+        }
     }
 
     async fn make_edit(&self, asked: &Asked, id: KeyId, edit: &KeyEdit) -> Result<(SeenKey, InForce)> {

@@ -7,7 +7,7 @@ use keyward_core::change::ProjectChange;
 use keyward_core::contract::Contract;
 use keyward_core::decision::ProjectFacts;
 use keyward_core::id::{KeyId, ProjectId};
-use keyward_core::limits::{OwnLimit, QUOTA_MAX, RateError};
+use keyward_core::limits::{LimitBy, OwnLimit, QUOTA_MAX, RateError};
 use keyward_core::permission::Permission;
 use keyward_core::tenancy::Project;
 use keyward_verify::limits::LimitView;
@@ -136,6 +136,10 @@ fn check(
         return Err(("", known_limits(contract)));
     }
     let Some(own) = limit else { return Ok(()) };
+    if counts_by_organization(contract, name) {
+        let message = "counts for all projects of the organization: put them on another plan instead";
+        return Err(("", message.into()));
+    }
     if own.burst.is_some() && rates.peek().is_none() {
         return Err((".burst", "is for rates, and this limit is a quota".into()));
     }
@@ -152,6 +156,13 @@ fn check(
         })?;
     }
     Ok(())
+}
+
+fn counts_by_organization(contract: &Contract, name: &str) -> bool {
+    let of_rates = contract.plans.values().flat_map(|plan| plan.rates.iter().map(|rate| (&rate.name, rate.by)));
+    let of_quotas =
+        contract.plans.values().flat_map(|plan| plan.quotas.iter().map(|quota| (&quota.name, quota.by)));
+    of_rates.chain(of_quotas).any(|(named, by)| **named == *name && by == LimitBy::Organization)
 }
 
 fn known_limits(contract: &Contract) -> String {
@@ -177,6 +188,7 @@ mod tests {
         [plans.large]
         quotas.credits = { limit = 100, per = "month", by = "project" }
         rates.bulk = { limit = 1, per = "366d", by = "project" }
+        rates.everybody = { limit = 1, per = "1m", by = "organization" }
     "#;
 
     fn checked(name: &str, limit: u64, burst: Option<u64>) -> std::result::Result<(), String> {
@@ -192,7 +204,8 @@ mod tests {
         assert_eq!(checked("requests", 1_000_000_000, Some(5)), Ok(()));
         assert_eq!(checked("credits", QUOTA_MAX, None), Ok(()));
         for (name, limit, burst, wrong) in [
-            ("request", 1, None, " is none of the API's limits: bulk, credits, requests"),
+            ("request", 1, None, " is none of the API's limits: bulk, credits, everybody, requests"),
+            ("everybody", 1, None, " counts for all projects"),
             ("requests", 1_000_000_001, None, ".limit cannot be kept"),
             ("requests", u64::MAX, None, ".limit cannot be kept"),
             ("requests", 1, Some(0), ".burst must be at least 1"),

@@ -41,13 +41,16 @@ pub struct SharedOptions {
     pub timeout: Duration,
     /// What all keys on the server begin with: nodes share counters where it is the same.
     pub prefix: String,
+    /// How many nodes to share with until the server has told.
+    pub nodes: u32,
 }
 
 impl fmt::Debug for SharedOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let SharedOptions { url: _, node, timeout, prefix } = self;
+        let SharedOptions { url: _, node, timeout, prefix, nodes } = self;
         let mut shown = f.debug_struct("SharedOptions");
         shown.field("node", &format_args!("{node:032x}")).field("timeout", timeout).field("prefix", prefix);
+        shown.field("nodes", nodes);
         shown.finish_non_exhaustive()
     }
 }
@@ -148,9 +151,9 @@ impl SharedRates {
             server: server.addr().to_string(),
             client: Client::open(server).map_err(|error| SharedUrlError { why: error.to_string() })?,
             name: format!("{:032x}", options.node),
+            nodes: Nodes::new(options.nodes),
             options,
             breaker: Breaker::new(),
-            nodes: Nodes::new(),
         });
         let stop = CancellationToken::new();
         let keeper = tokio::spawn(keeper::run(Arc::clone(&inner), stop.clone()));
@@ -235,7 +238,8 @@ mod tests {
     #[test]
     fn a_password_is_shown_nowhere() {
         let url = "redis://:hunter2@127.0.0.1:1/0".to_owned();
-        let options = SharedOptions { url, node: 7, timeout: Duration::from_millis(20), prefix: "k".to_owned() };
+        let options =
+            SharedOptions { url, node: 7, timeout: Duration::from_millis(20), prefix: "k".to_owned(), nodes: 1 };
         let server = server(&options.url).unwrap();
         assert_eq!(server.addr().to_string(), "127.0.0.1:1");
         assert!(!format!("{options:?}").contains("hunter2"));

@@ -16,9 +16,9 @@ pub(super) struct Nodes {
 }
 
 impl Nodes {
-    /// Nobody but this node, as far as it knows.
-    pub const fn new() -> Self {
-        Nodes { count: AtomicU32::new(1), last: Mutex::new(None), lost: AtomicU64::new(0) }
+    /// So many until a beat tells.
+    pub const fn new(count: u32) -> Self {
+        Nodes { count: AtomicU32::new(count), last: Mutex::new(None), lost: AtomicU64::new(0) }
     }
 
     /// How many nodes there were at the last beat, at least this one.
@@ -61,7 +61,7 @@ mod tests {
 
     #[test]
     fn q05_a_server_that_forgot_a_beat_or_went_back_has_lost_data() {
-        let nodes = Nodes::new();
+        let nodes = Nodes::new(1);
         let beat = |at, before, epoch| nodes.note(Beat { at, before, epoch, nodes: 1 });
         let hour = FORGOTTEN.as_micros() as i64;
         beat(10, None, 10);
@@ -84,7 +84,7 @@ mod tests {
 
     #[test]
     fn there_is_always_one_node() {
-        let nodes = Nodes::new();
+        let nodes = Nodes::new(1);
         assert_eq!(nodes.count(), 1);
         nodes.note(Beat { at: 1, before: None, epoch: 1, nodes: 5 });
         assert_eq!(nodes.count(), 5);
