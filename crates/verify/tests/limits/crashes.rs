@@ -78,7 +78,7 @@ fn q02_what_is_refunded_after_the_block_went_back_is_not_stranded() {
     let (site, clock, keys) = site(CREDITS);
     let run = Run::start(&site);
     let decision = run.spend(&keys[0].secret, 5);
-    clock.pass(Duration::from_secs(60));
+    clock.pass(Duration::from_secs(3600));
     let views = || run.block_on(run.opened.views(&run.engine, &site.project, None)).remove(0);
     // The block goes back once it has lain idle.
     run.block_on(async {
