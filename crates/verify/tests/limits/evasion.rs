@@ -72,6 +72,32 @@ fn q07_addresses_of_one_network_share_one_rate() {
     run.stop();
 }
 
+/// A tenant that goes on when it is refused, and a flood of made-up keys, take nothing of what another tenant has.
+#[test]
+fn q08_a_noisy_tenant_takes_nothing_from_another() {
+    let contract = "[plans.one.rates.hourly]\nlimit = 5\nper = \"1h\"\nby = \"project\"\n\
+                    [plans.one.quotas.monthly]\nlimit = 8\nper = \"month\"\nby = \"project\"\n";
+    let (site, clock, noisy) = site(contract);
+    let run = Run::start(&site);
+    let quiet = run.block_on(async {
+        let project = site.another_project(&run.opened, "quiet").await;
+        site.mint(&run.opened, &project, 1).await.remove(0)
+    });
+    assert!(run.spend(&quiet.secret, 1).outcome.is_ok());
+    let mut granted = 0;
+    for round in 0..2_000 {
+        granted += u64::from(run.spend(&noisy.secret, 1).outcome.is_ok());
+        let made_up = format!("{}{round:04}", &noisy.secret[..noisy.secret.len() - 4]);
+        assert!(run.spend(&made_up, 1).outcome.is_err());
+    }
+    assert_eq!(granted, 5);
+    assert_eq!(run.spend_all(&quiet.secret, 1), 4, "of five an hour");
+    clock.pass(Duration::from_secs(3600));
+    assert_eq!(run.spend_all(&quiet.secret, 1), 3, "of eight a month");
+    assert_eq!(run.spend_all(&noisy.secret, 1), 3);
+    run.stop();
+}
+
 /// Of two limits one is used up: what it refuses takes nothing from the other, however many ask at once.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn q01_what_one_limit_refuses_takes_nothing_from_the_others() {
