@@ -322,7 +322,8 @@ macro_rules! not_asked {
             }
 
             async fn exchange_block(&self, ask: &BlockAsk) -> Result<BlockAnswer> {
-                Ok(BlockAnswer { held: 1_000_000_000, free: ask.limit, with_others: 0, spent: 0 })
+                let held = if ask.need == 0 { 0 } else { 1_000_000_000 };
+                Ok(BlockAnswer { held, free: ask.limit, with_others: 0, spent: 0 })
             }
 
             async fn saved_rates(&self, _: Timestamp) -> Result<Vec<SavedRate>> {

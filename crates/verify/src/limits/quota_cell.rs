@@ -23,9 +23,9 @@ pub(crate) struct QuotaCell {
 
 /// What this node knows and holds of a quota in its current period.
 #[derive(Debug)]
+#[repr(C)]
 pub(crate) struct QuotaState {
-    /// The period, by its name, with its first moment and the first after it, in milliseconds.
-    pub period: Box<str>,
+    /// The period's first moment and the first after it, in milliseconds.
     start: i64,
     end: i64,
     /// The limit under which the store told what follows; none where it has to be asked before anything is spent.
@@ -36,11 +36,13 @@ pub(crate) struct QuotaState {
     held: u64,
     spent: u64,
     with_others: u64,
-    /// When the store was last asked in vain, and when a unit was last asked for, in nanoseconds of boottime.
-    in_vain_at: i64,
+    /// When a unit was last asked for, and when the store was last asked in vain, in nanoseconds of boottime.
     touched_at: i64,
+    in_vain_at: i64,
     /// Whether more was asked for already while there still is some.
     is_wanted: bool,
+    /// The period, by its name.
+    pub period: Box<str>,
     /// How the period stood that was left for this one: a clock that is set back finds it as it was.
     before: Option<Box<QuotaState>>,
 }

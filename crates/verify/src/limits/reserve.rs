@@ -277,7 +277,7 @@ impl<'a> Asked<'a> {
     }
 
     /// What came of it, to be told.
-    fn tell(self) -> Result<Charge, Unmet> {
+    fn tell(&self) -> Result<Charge, Unmet> {
         let terms = &self.bound.terms;
         let mut stood: SmallVec<[Stood; 6]> = SmallVec::new();
         for asked in &self.rates {
@@ -299,9 +299,9 @@ impl<'a> Asked<'a> {
             refused: self.refuser.as_ref().map(|refuser| (Box::from(refuser.name), refuser.wait)),
             is_degraded: !self.rates.is_empty() && matches!(self.mode, Mode::Share(_)),
         };
-        match self.refuser {
+        match &self.refuser {
             None => Ok(Charge::of(taken)),
-            Some(Refuser { refusal, .. }) => Err(Unmet::Denied(Denial::new(refusal), Charge::of(taken))),
+            Some(Refuser { refusal, .. }) => Err(Unmet::Denied(Denial::new(*refusal), Charge::of(taken))),
         }
     }
 }
