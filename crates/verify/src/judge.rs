@@ -42,15 +42,16 @@ impl Engine {
 
     async fn judge_with(&self, mut asking: Asking, entry: &Arc<Entry>, ask: &Ask<'_>) -> Option<Decision> {
         let mut ahead: Vec<(Arc<Lacking>, TakenAhead)> = Vec::new();
-        let began = self.clock.boottime_nanos();
+        let mut sharing_since = None;
         loop {
+            let now = self.clock.boottime_nanos();
             let refused = match asking {
                 Asking::Units(short) => self.limiter.fetch(short).await.err().map(|error| {
                     tracing::warn!(%error, "units of a quota could not be asked for: nothing is granted on a guess");
                     (UNAVAILABLE, Charge::default())
                 }),
                 // What is taken for one request another may spend; none asks again and again for long.
-                Asking::Shared(_) if self.clock.boottime_nanos() - began > SHARED_NANOS_MAX => {
+                Asking::Shared(_) if now - *sharing_since.get_or_insert(now) > SHARED_NANOS_MAX => {
                     Some((UNAVAILABLE, Charge::default()))
                 }
                 Asking::Shared(lacking) => match self.limiter.take_shared(&lacking).await {
