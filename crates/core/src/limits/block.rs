@@ -7,7 +7,8 @@
 use super::QuotaCounter;
 use crate::clock::Timestamp;
 
-/// The most units in one block, unless one request needs more.
+/// The most units in one block, unless one request needs more or the limit is so large that they are less than a
+/// thousandth of it: what a crash may take stays small beside the limit, and a busy node need not ask all the time.
 pub const BLOCK_MAX: u64 = 256;
 
 /// A node's request for units.
@@ -70,7 +71,7 @@ pub fn exchange(tally: Tally, ask: &BlockAsk) -> (Tally, BlockAnswer) {
         need if need > room => unspent.min(room),
         need => {
             let left = room - unspent.min(room);
-            let block = (left / (4 * (tally.others + 1))).clamp(1, BLOCK_MAX);
+            let block = (left / (4 * (tally.others + 1))).clamp(1, BLOCK_MAX.max(ask.limit / 1000));
             need.max(block).max(unspent).min(room)
         }
     };
