@@ -7,6 +7,8 @@ use std::hash::BuildHasher;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicI64, Ordering};
 
+use keyward_core::limits::network_of;
+
 const SLOTS: usize = 4096;
 
 /// Two buckets at once: one for all callers, one for the caller's address.
@@ -36,19 +38,9 @@ impl MissBudget {
     /// Takes one look-up, where there is one left.
     pub fn take(&self, address: Option<IpAddr>, now_nanos: i64) -> bool {
         // Addresses share a slot by chance; the hash is keyed, so nobody can choose whose.
-        let own = address.map(|address| &self.by_address[self.hasher.hash_one(network(address)) as usize % SLOTS]);
+        let own =
+            address.map(|address| &self.by_address[self.hasher.hash_one(network_of(address)) as usize % SLOTS]);
         own.is_none_or(|bucket| bucket.take(now_nanos)) && self.all.take(now_nanos)
-    }
-}
-
-/// The part of an address that one caller cannot change at will: the /64 of IPv6.
-fn network(address: IpAddr) -> [u8; 8] {
-    match address.to_canonical() {
-        IpAddr::V4(v4) => {
-            let o = v4.octets();
-            [4, 0, 0, 0, o[0], o[1], o[2], o[3]]
-        }
-        IpAddr::V6(v6) => v6.octets()[..8].try_into().expect("eight bytes"),
     }
 }
 
@@ -88,7 +80,7 @@ mod tests {
 
     #[test]
     fn neighbours_in_one_ipv6_network_share() {
-        let at = |text: &str| network(text.parse().unwrap());
+        let at = |text: &str| network_of(text.parse().unwrap());
         assert_eq!(at("2001:db8::1"), at("2001:db8::ffff"));
         assert_ne!(at("2001:db8::1"), at("2001:db8:0:1::1"));
         assert_eq!(at("::ffff:127.0.0.1"), at("127.0.0.1"));

@@ -47,6 +47,13 @@ pub struct TooSoon {
     pub wait: Option<i64>,
 }
 
+impl TooSoon {
+    /// The wait, to be told; [`NEVER`] where waiting does not help.
+    pub fn retry_after(self) -> Duration {
+        self.wait.map_or(NEVER, |nanos| Duration::from_nanos(nanos.max(0) as u64))
+    }
+}
+
 impl Rate {
     /// A rate of `limit` units in each `per`, of which `burst` may come at once. A limit of 0 lets nothing pass.
     ///

@@ -56,7 +56,7 @@ impl Limiter {
     /// Asks the store once; says whether there is nothing more to be got.
     async fn exchange_for(&self, short: &Short, look: u32) -> Result<bool, StoreError> {
         let Short { cell, bound, place, units } = short;
-        let term = &bound.terms.quotas[usize::from(*place)];
+        let term = bound.terms.quota(*place);
         let _one_at_a_time = cell.exchanging.lock().await;
         let (now, boottime) = (self.clock.now(), self.clock.boottime_nanos());
         let (ask, at_hand) = {

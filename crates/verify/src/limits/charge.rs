@@ -9,7 +9,9 @@ use keyward_core::decision::ProjectFacts;
 use keyward_core::limits::{LimitBy, NEVER, Period};
 use smallvec::SmallVec;
 
-use super::terms::Bound;
+use super::quota_cell::QuotaState;
+use super::rate_cell::{Mode, RateCell, RateState};
+use super::terms::{Bound, Terms};
 
 /// Of a limit: a rate or a quota.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,6 +69,16 @@ pub(super) enum Stood {
 }
 
 impl Stood {
+    /// A rate, by its counter.
+    pub fn of_rate(terms: &Terms, place: u8, state: &RateState, mode: Mode, boottime: i64) -> Self {
+        Stood::Rate { place, ahead: state.ahead(&terms.rate(place).rate, mode, boottime) }
+    }
+
+    /// A quota, by its counter; none where the store has not told of it yet.
+    pub fn of_quota(place: u8, state: &QuotaState, now: Timestamp) -> Option<Self> {
+        state.is_told(now).then(|| Stood::Quota { place, used: state.used(), end: state.end() })
+    }
+
     /// The plan's order: rates first.
     pub fn order(&self) -> (bool, u8) {
         match *self {
@@ -176,17 +188,30 @@ impl Charge {
             _ => told,
         }))
     }
+}
 
-    /// Whether a failure of the upstream would give something back.
-    pub fn is_refundable(&self) -> bool {
-        self.taken().is_some_and(|taken| taken.bound.terms.quotas.iter().any(|term| term.failures_free))
+impl Bound {
+    /// How limits stand now, in the plan's order: these rates, and all quotas of which the store has told.
+    pub(super) fn stand<'a>(
+        &self,
+        rates: impl Iterator<Item = (u8, &'a Arc<RateCell>)>,
+        mode: Mode,
+        (now, boottime): (Timestamp, i64),
+    ) -> SmallVec<[Stood; 6]> {
+        let rates =
+            rates.map(|(place, cell)| Stood::of_rate(&self.terms, place, &cell.state.lock(), mode, boottime));
+        let quotas =
+            self.quotas.iter().filter_map(|(place, cell)| Stood::of_quota(*place, &cell.state.lock(), now));
+        let mut stood: SmallVec<[Stood; 6]> = rates.chain(quotas).collect();
+        stood.sort_unstable_by_key(Stood::order);
+        stood
     }
 }
 
 impl Taken {
     fn give_back(&mut self) {
         for (place, cell) in &self.bound.quotas {
-            let term = &self.bound.terms.quotas[usize::from(*place)];
+            let term = self.bound.terms.quota(*place);
             if !term.failures_free {
                 continue;
             }
@@ -209,7 +234,7 @@ impl Taken {
     fn state(&self, stood: &Stood) -> LimitState<'_> {
         match *stood {
             Stood::Rate { place, ahead } => {
-                let term = &self.bound.terms.rates[usize::from(place)];
+                let term = self.bound.terms.rate(place);
                 let remaining = term.rate.remaining(ahead, 0);
                 LimitState {
                     name: &term.name,
@@ -223,7 +248,7 @@ impl Taken {
                 }
             }
             Stood::Quota { place, used, end } => {
-                let term = &self.bound.terms.quotas[usize::from(place)];
+                let term = self.bound.terms.quota(place);
                 LimitState {
                     name: &term.name,
                     kind: LimitKind::Quota,

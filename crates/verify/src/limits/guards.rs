@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use keyward_core::id::{ApiName, ProjectId};
-use keyward_core::limits::{NEVER, Rate, TooSoon, network_of};
+use keyward_core::limits::{Rate, network_of};
 use parking_lot::Mutex;
 
 /// How many are counted at once; beyond that, those that have long been quiet make room, and else nothing is counted.
@@ -77,7 +77,7 @@ impl<K: Hash + Eq> Counted<K> {
                 *tat = next;
                 Ok(())
             }
-            Err(TooSoon { wait }) => Err(wait.map_or(NEVER, |nanos| Duration::from_nanos(nanos.max(0) as u64))),
+            Err(too_soon) => Err(too_soon.retry_after()),
         }
     }
 

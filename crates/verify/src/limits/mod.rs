@@ -15,7 +15,6 @@ mod reserve;
 mod saved;
 pub mod shared;
 mod sharing;
-
 mod terms;
 mod views;
 
@@ -169,27 +168,22 @@ impl Limiter {
         self.tasks.spawn(work);
     }
 
-    /// Ends all background work, then keeps where rates stand and gives back the units that are held. Nobody gets
-    /// any after that.
+    /// Ends all background work, then keeps where rates stand, gives back the units that are held and lets go of the
+    /// shared counters. Nobody gets any units after that.
     pub async fn stop(&self) {
         self.stopping.cancel();
         self.tasks.close();
         self.tasks.wait().await;
         self.save_rates().await;
         self.give_back_all().await;
-        self.stop_sharing().await;
+        if let Some(shared) = &self.shared {
+            shared.stop().await;
+        }
     }
 
     /// The counters of rates that nodes share.
     pub fn shared(&self) -> Option<&SharedRates> {
         self.shared.as_deref()
-    }
-
-    /// Lets go of the shared counters.
-    async fn stop_sharing(&self) {
-        if let Some(shared) = &self.shared {
-            shared.stop().await;
-        }
     }
 
     /// Forgets counters that nobody counts on.

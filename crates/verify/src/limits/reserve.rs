@@ -9,7 +9,7 @@ use keyward_core::clock::Timestamp;
 use keyward_core::contract::Contract;
 use keyward_core::decision::{Limits, ProjectFacts};
 use keyward_core::denial::{Denial, Refusal};
-use keyward_core::limits::{LimitBy, NEVER, TooSoon, network_of};
+use keyward_core::limits::{LimitBy, NEVER, network_of};
 use parking_lot::MutexGuard;
 use smallvec::SmallVec;
 
@@ -18,7 +18,7 @@ use super::charge::{Charge, Stood, Taken};
 use super::quota_cell::{QuotaCell, QuotaState, Says};
 use super::rate_cell::{Mode, RateCell, RateOf, RateSays, RateState};
 use super::sharing::Lacking;
-use super::terms::{Bound, QuotaTerm, RateTerm, Terms};
+use super::terms::{Bound, RateTerm};
 use crate::cache::Entry;
 
 /// A burst shorter than this is back before a restart is over: where it stands is not kept.
@@ -91,18 +91,8 @@ impl Request<'_> {
             return Charge::default();
         }
         let boottime = self.limiter.clock.boottime_nanos();
-        let (terms, mode) = (&bound.terms, self.limiter.mode());
-        let rates = bound.rates.iter().map(|(place, cell)| {
-            let rate = &terms.rates[usize::from(*place)].rate;
-            Stood::Rate { place: *place, ahead: cell.state.lock().ahead(rate, mode, boottime) }
-        });
-        let quotas = bound.quotas.iter().filter_map(|(place, cell)| {
-            let state = cell.state.lock();
-            let stood = Stood::Quota { place: *place, used: state.used(), end: state.end() };
-            state.is_told(self.now).then_some(stood)
-        });
-        let mut stood: SmallVec<[Stood; 6]> = rates.chain(quotas).collect();
-        stood.sort_unstable_by_key(Stood::order);
+        let rates = bound.rates.iter().map(|(place, cell)| (*place, cell));
+        let stood = bound.stand(rates, self.limiter.mode(), (self.now, boottime));
         let bound = Arc::clone(&bound);
         Charge::seen(Taken { bound, stood, cost: 0, at: self.now, refused: None, is_degraded: false })
     }
@@ -113,7 +103,7 @@ impl Request<'_> {
         let terms = &bound.terms;
         let of = RateOf::Network(terms.project.id, network);
         let cell = |&place: &u8| {
-            let id = terms.rate_id(&terms.rates[usize::from(place)], of);
+            let id = terms.rate_id(terms.rate(place), of);
             (place, self.limiter.counters.rate_of_network(id))
         };
         bound.by_address.iter().map(cell).collect()
@@ -148,7 +138,7 @@ impl Request<'_> {
 
 /// What the quota of a place needs for a request.
 fn short(bound: &Arc<Bound>, place: u8, cost: u64) -> Short {
-    let term = &bound.terms.quotas[usize::from(place)];
+    let term = bound.terms.quota(place);
     let (_, cell) = bound.quotas.iter().find(|(at, _)| *at == place).expect("each quota has its counter");
     Short { cell: Arc::clone(cell), bound: Arc::clone(bound), place, units: term.counts.units(cost) }
 }
@@ -211,7 +201,7 @@ impl<'a> Asked<'a> {
 
     fn ask_rates(&mut self) {
         for asked in &mut self.rates {
-            let term = rate_term(&self.bound.terms, asked.place);
+            let term = self.bound.terms.rate(asked.place);
             let units = term.counts.units(self.request.cost);
             if asked.state.adopt(&term.rate, self.mode, self.boottime) {
                 keep(self.request.limiter, self.mode, term, asked);
@@ -219,8 +209,8 @@ impl<'a> Asked<'a> {
             match asked.state.says(&term.rate, self.mode, self.boottime, units) {
                 RateSays::Pass(next) => asked.next = next,
                 RateSays::Ask => self.lacks_shared = true,
-                RateSays::Wait(TooSoon { wait }) => {
-                    let wait = wait.map_or(NEVER, |nanos| Duration::from_nanos(nanos.max(0) as u64));
+                RateSays::Wait(too_soon) => {
+                    let wait = too_soon.retry_after();
                     refuse(&mut self.refuser, Refuser { name: &term.name, refusal: Refusal::RateLimited, wait });
                 }
             }
@@ -231,7 +221,7 @@ impl<'a> Asked<'a> {
         let mut lacking = None;
         let mut used_up: SmallVec<[(u8, &QuotaState, bool); 4]> = SmallVec::new();
         for (place, _, state) in &self.quotas {
-            let term = quota_term(&self.bound.terms, *place);
+            let term = self.bound.terms.quota(*place);
             let units = term.counts.units(self.request.cost);
             match state.says(units, term, self.request.now, self.boottime) {
                 Says::Enough => {}
@@ -245,7 +235,7 @@ impl<'a> Asked<'a> {
         // then, but not whether one that was used up has got some back.
         let is_refused = self.refuser.is_some() || used_up.iter().any(|(_, _, may_ask)| !may_ask);
         for (place, state, _) in used_up.iter().filter(|(_, _, may_ask)| is_refused || !may_ask) {
-            let term = quota_term(&self.bound.terms, *place);
+            let term = self.bound.terms.quota(*place);
             let end = state.end().filter(|_| term.counts.units(self.request.cost) <= term.limit);
             let wait = end.map_or(NEVER, |end| end.since(self.request.now));
             refuse(&mut self.refuser, Refuser { name: &term.name, refusal: Refusal::QuotaExceeded, wait });
@@ -259,13 +249,13 @@ impl<'a> Asked<'a> {
     fn spend(&mut self) {
         let limiter = self.request.limiter;
         for asked in &mut self.rates {
-            let term = rate_term(&self.bound.terms, asked.place);
+            let term = self.bound.terms.rate(asked.place);
             let units = term.counts.units(self.request.cost);
             asked.state.spend(&term.rate, self.mode, (asked.next, self.boottime), units);
             keep(limiter, self.mode, term, asked);
         }
         for (place, _, state) in &mut self.quotas {
-            let term = quota_term(&self.bound.terms, *place);
+            let term = self.bound.terms.quota(*place);
             let units = term.counts.units(self.request.cost);
             if units > 0 {
                 state.spend(units, self.boottime);
@@ -281,15 +271,12 @@ impl<'a> Asked<'a> {
         let terms = &self.bound.terms;
         let mut stood: SmallVec<[Stood; 6]> = SmallVec::new();
         for asked in &self.rates {
-            let ahead = asked.state.ahead(&rate_term(terms, asked.place).rate, self.mode, self.boottime);
-            stood.push(Stood::Rate { place: asked.place, ahead });
+            stood.push(Stood::of_rate(terms, asked.place, &asked.state, self.mode, self.boottime));
         }
-        for (place, _, state) in &self.quotas {
-            // A request that a rate refused never asked the store.
-            if state.is_told(self.request.now) {
-                stood.push(Stood::Quota { place: *place, used: state.used(), end: state.end() });
-            }
-        }
+        // Where a rate refused, the store may never have been asked.
+        stood.extend(
+            self.quotas.iter().filter_map(|(place, _, state)| Stood::of_quota(*place, state, self.request.now)),
+        );
         stood.sort_unstable_by_key(Stood::order);
         let taken = Taken {
             bound: Arc::clone(self.bound),
@@ -320,12 +307,4 @@ fn refuse<'a>(refuser: &mut Option<Refuser<'a>>, another: Refuser<'a>) {
     if refuser.as_ref().is_none_or(|longest| longest.wait < another.wait) {
         *refuser = Some(another);
     }
-}
-
-fn rate_term(terms: &Terms, place: u8) -> &RateTerm {
-    &terms.rates[usize::from(place)]
-}
-
-fn quota_term(terms: &Terms, place: u8) -> &QuotaTerm {
-    &terms.quotas[usize::from(place)]
 }

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use keyward_core::clock::Timestamp;
-use keyward_core::limits::{NEVER, Rate};
+use keyward_core::limits::{Rate, TooSoon};
 use smallvec::SmallVec;
 
 use super::Limiter;
-use super::charge::{Charge, Stood, Taken as Told};
+use super::charge::{Charge, Taken as Told};
 use super::rate_cell::{Mode, RateCell, RateOf};
 use super::shared::{Down, SharedAsk, SharedBack, Taken};
 use super::terms::Bound;
@@ -67,7 +67,7 @@ impl Limiter {
             .iter()
             .zip(keys.iter().zip(&owed))
             .map(|((place, cell), (key, owed))| {
-                let term = &lacking.bound.terms.rates[usize::from(*place)];
+                let term = lacking.bound.terms.rate(*place);
                 let need = term.counts.units(lacking.cost);
                 let most = term.rate.limit() / u64::from(SLICE_PART) / nodes;
                 let slice = cell.state.lock().slice_for(need, most, now, life(&term.rate)).saturating_add(*owed);
@@ -83,7 +83,7 @@ impl Limiter {
             Err(Down) => Ok(taken),
             Ok(Taken::Granted(stands)) => {
                 for (((place, cell), ask), (stand, owed)) in asked.iter().zip(&asks).zip(stands.iter().zip(&owed)) {
-                    let term = &lacking.bound.terms.rates[usize::from(*place)];
+                    let term = lacking.bound.terms.rate(*place);
                     let units = stand.taken - (*owed).min(stand.taken.saturating_sub(ask.need));
                     cell.state.lock().told(units, stand.ahead, (now, now.saturating_add(life(&term.rate))));
                     taken.0.push((*place, Arc::clone(cell), units, stand.at));
@@ -94,7 +94,7 @@ impl Limiter {
                 for ((_, cell), stand) in asked.iter().zip(stands) {
                     cell.state.lock().told_of(stand.ahead, now);
                 }
-                let wait = wait.map_or(NEVER, |nanos| Duration::from_nanos(nanos.max(0) as u64));
+                let wait = TooSoon { wait }.retry_after();
                 let refuser = asked.get(by).map_or(0, |(place, _)| *place);
                 Err(self.refused_by_shared(lacking, refuser, wait))
             }
@@ -107,7 +107,7 @@ impl Limiter {
         let mut backs = Vec::new();
         for (place, cell, units, at) in &taken.0 {
             let units = cell.state.lock().take_back(*units);
-            let interval = lacking.bound.terms.rates[usize::from(*place)].rate.interval();
+            let interval = lacking.bound.terms.rate(*place).rate.interval();
             backs.push((key(cell), interval, units, *at));
         }
         let backs: Vec<_> = backs
@@ -119,30 +119,21 @@ impl Limiter {
     }
 
     fn lacks(&self, lacking: &Lacking, place: u8, cell: &RateCell, now: i64) -> bool {
-        let term = &lacking.bound.terms.rates[usize::from(place)];
+        let term = lacking.bound.terms.rate(place);
         cell.state.lock().in_slice(now) < term.counts.units(lacking.cost)
     }
 
     fn refused_by_shared(&self, lacking: &Lacking, refuser: u8, wait: Duration) -> Charge {
         let terms = &lacking.bound.terms;
         let boottime = self.clock.boottime_nanos();
-        let rates = lacking.rates.iter().map(|(place, cell)| {
-            let rate = &terms.rates[usize::from(*place)].rate;
-            Stood::Rate { place: *place, ahead: cell.state.lock().ahead(rate, Mode::Shared, boottime) }
-        });
-        let quotas = lacking.bound.quotas.iter().filter_map(|(place, cell)| {
-            let state = cell.state.lock();
-            let stood = Stood::Quota { place: *place, used: state.used(), end: state.end() };
-            state.is_told(lacking.at).then_some(stood)
-        });
-        let mut stood: SmallVec<[Stood; 6]> = rates.chain(quotas).collect();
-        stood.sort_unstable_by_key(Stood::order);
+        let rates = lacking.rates.iter().map(|(place, cell)| (*place, cell));
+        let stood = lacking.bound.stand(rates, Mode::Shared, (lacking.at, boottime));
         Charge::of(Told {
             bound: Arc::clone(&lacking.bound),
             stood,
             cost: lacking.cost,
             at: lacking.at,
-            refused: Some((terms.rates[usize::from(refuser)].name.clone(), wait)),
+            refused: Some((terms.rate(refuser).name.clone(), wait)),
             is_degraded: false,
         })
     }

@@ -85,6 +85,16 @@ impl Terms {
         }
     }
 
+    /// The rate of a place.
+    pub fn rate(&self, place: u8) -> &RateTerm {
+        &self.rates[usize::from(place)]
+    }
+
+    /// The quota of a place.
+    pub fn quota(&self, place: u8) -> &QuotaTerm {
+        &self.quotas[usize::from(place)]
+    }
+
     /// Whether these are the terms of this project and contract as they are now.
     pub fn are_of(&self, project: &Arc<ProjectFacts>, contract: &Arc<Contract>) -> bool {
         Arc::ptr_eq(&self.project, project) && Arc::ptr_eq(&self.contract, contract)

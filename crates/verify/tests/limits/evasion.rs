@@ -4,20 +4,7 @@ use std::time::Duration;
 
 use keyward_core::denial::Refusal;
 
-use crate::support::Minted;
-use crate::support::site::{Run, Site, TestClock, runtime, spend_from};
-
-fn site(contract: &str) -> (Site, std::sync::Arc<TestClock>, Minted) {
-    let clock = TestClock::at("2026-11-21T10:00:00Z");
-    let (site, key) = runtime().block_on(async {
-        let site = Site::new(contract, clock.clone()).await;
-        let opened = site.open().await;
-        let key = site.mint(&opened, &site.project, 1).await.remove(0);
-        opened.store.close().await;
-        (site, key)
-    });
-    (site, clock, key)
-}
+use crate::support::site::{Run, Site, TestClock, site_with_key, spend_from};
 
 fn swapped_case(text: &str) -> String {
     text.chars()
@@ -30,7 +17,7 @@ fn q07_rotation_new_keys_and_other_spellings_gain_nothing() {
     let contract = "[plans.one.rates.of_key]\nlimit = 3\nper = \"1h\"\nby = \"key\"\n\
                     [plans.one.quotas.of_project]\nlimit = 7\nper = \"month\"\nby = \"project\"\n\
                     [plans.one.quotas.of_line]\nlimit = 4\nper = \"lifetime\"\nby = \"key\"\n";
-    let (site, clock, first) = site(contract);
+    let (site, clock, first) = site_with_key(contract);
     let run = Run::start(&site);
     assert_eq!(run.spend_all(&first.secret, 1), 3);
     let second = run.block_on(site.rotate(&run.opened, &site.project, first.id));
@@ -54,7 +41,7 @@ fn q07_rotation_new_keys_and_other_spellings_gain_nothing() {
 #[test]
 fn q07_addresses_of_one_network_share_one_rate() {
     let contract = "[plans.one.rates.callers]\nlimit = 4\nper = \"1h\"\nby = \"address\"\n";
-    let (site, _, key) = site(contract);
+    let (site, _, key) = site_with_key(contract);
     let run = Run::start(&site);
     let passes = |address| run.block_on(spend_from(&run.engine, &key.secret, 1, Some(address))).outcome.is_ok();
     let of_one = ["2001:db8:1:2::1", "2001:db8:1:2:ffff::2", "2001:db8:1:2:0:1:2:3", "2001:db8:1:2:8000::"];
@@ -77,7 +64,7 @@ fn q07_addresses_of_one_network_share_one_rate() {
 fn q08_a_noisy_tenant_takes_nothing_from_another() {
     let contract = "[plans.one.rates.hourly]\nlimit = 5\nper = \"1h\"\nby = \"project\"\n\
                     [plans.one.quotas.monthly]\nlimit = 8\nper = \"month\"\nby = \"project\"\n";
-    let (site, clock, noisy) = site(contract);
+    let (site, clock, noisy) = site_with_key(contract);
     let run = Run::start(&site);
     let quiet = run.block_on(async {
         let project = site.another_project(&run.opened, "quiet").await;
@@ -139,7 +126,7 @@ async fn q01_what_one_limit_refuses_takes_nothing_from_the_others() {
 #[test]
 fn q22_failed_authentication_is_limited_by_network_and_never_refuses_a_good_key() {
     let contract = "[guards.failed_authentication]\nlimit = 3\nper = \"1m\"\n[plans.one]\ntitle = \"One\"\n";
-    let (site, clock, key) = site(contract);
+    let (site, clock, key) = site_with_key(contract);
     let run = Run::start(&site);
     let ask = |secret: &str, address| {
         let decision = run.block_on(spend_from(&run.engine, secret, 1, address));
@@ -169,7 +156,7 @@ fn q22_failed_authentication_is_limited_by_network_and_never_refuses_a_good_key(
 #[test]
 fn q22_management_of_keys_is_limited_by_project() {
     let contract = "[guards.key_management]\nlimit = 60\nper = \"1h\"\nburst = 2\n[plans.one]\ntitle = \"One\"\n";
-    let (site, clock, _) = site(contract);
+    let (site, clock, _) = site_with_key(contract);
     let run = Run::start(&site);
     let api = run.engine.api(&site.project.api).unwrap();
     let act = || run.engine.guard_key_management(site.project.id, &api.contract);

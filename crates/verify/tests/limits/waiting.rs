@@ -8,7 +8,7 @@ use keyward_core::limits::{NEVER, OwnLimit};
 use keyward_core::tenancy::Project;
 
 use crate::support::Minted;
-use crate::support::site::{Run, Site, TestClock, runtime};
+use crate::support::site::{Run, Site, TestClock, runtime, site_with_key};
 
 /// Throws of a seeded die.
 struct Dice(u64);
@@ -144,7 +144,7 @@ fn q09_a_client_that_waits_as_told_is_never_refused_twice_in_a_row() {
 /// passed in between.
 #[test]
 fn q09_a_wait_told_under_a_changed_rate_is_the_wait() {
-    let (site, clock, key) = one("[plans.one.rates.hourly]\nlimit = 1\nper = \"1h\"\nby = \"project\"\n");
+    let (site, clock, key) = site_with_key("[plans.one.rates.hourly]\nlimit = 1\nper = \"1h\"\nby = \"project\"\n");
     let run = Run::start(&site);
     assert!(run.spend(&key.secret, 1).outcome.is_ok());
     let limit = Some(OwnLimit { limit: 2, burst: Some(1) });
@@ -162,7 +162,7 @@ fn q09_a_wait_told_under_a_changed_rate_is_the_wait() {
 /// A rate that was lowered does not let used units come back at the old pace until the next request passes.
 #[test]
 fn q04_what_was_used_under_a_faster_rate_comes_back_at_the_new_pace() {
-    let (site, clock, key) = one("[plans.one.rates.fast]\nlimit = 100\nper = \"1s\"\nby = \"project\"\n");
+    let (site, clock, key) = site_with_key("[plans.one.rates.fast]\nlimit = 100\nper = \"1s\"\nby = \"project\"\n");
     let run = Run::start(&site);
     assert_eq!(run.spend_all(&key.secret, 1), 100);
     run.block_on(run.opened.set_limit(&run.engine, &site.project, "fast", Some(1)));
@@ -179,7 +179,7 @@ fn q04_what_was_used_under_a_faster_rate_comes_back_at_the_new_pace() {
 fn q09_a_rate_that_refuses_does_not_hide_a_quota_that_is_used_up() {
     let contract = "[plans.one.rates.hourly]\nlimit = 5\nper = \"1h\"\nby = \"project\"\n\
                     [plans.one.quotas.monthly]\nlimit = 5\nper = \"month\"\nby = \"project\"\n";
-    let (site, _, key) = one(contract);
+    let (site, _, key) = site_with_key(contract);
     let run = Run::start(&site);
     assert_eq!(run.spend_all(&key.secret, 1), 5);
     let denied = |run: &Run| {
@@ -194,16 +194,4 @@ fn q09_a_rate_that_refuses_does_not_hide_a_quota_that_is_used_up() {
     let run = Run::start(&site);
     assert_eq!(denied(&run), told);
     run.stop();
-}
-
-fn one(contract: &str) -> (Site, Arc<TestClock>, Minted) {
-    let clock = TestClock::at("2026-11-21T10:00:00Z");
-    let (site, key) = runtime().block_on(async {
-        let site = Site::new(contract, clock.clone()).await;
-        let opened = site.open().await;
-        let key = site.mint(&opened, &site.project, 1).await.remove(0);
-        opened.store.close().await;
-        (site, key)
-    });
-    (site, clock, key)
 }

@@ -301,3 +301,16 @@ async fn open(folder: &TempDir, clock: &Arc<dyn Clock>) -> Arc<SqliteStore> {
         }
     }
 }
+
+/// A site at a moment of a November, with one key of its project.
+pub fn site_with_key(contract: &str) -> (Site, Arc<TestClock>, Minted) {
+    let clock = TestClock::at("2026-11-21T10:00:00Z");
+    let (site, key) = runtime().block_on(async {
+        let site = Site::new(contract, clock.clone()).await;
+        let opened = site.open().await;
+        let key = site.mint(&opened, &site.project, 1).await.remove(0);
+        opened.store.close().await;
+        (site, key)
+    });
+    (site, clock, key)
+}
