@@ -95,6 +95,12 @@ ids! {
     OrganizationId = "org";
     /// A key for Keyward's own control plane.
     ManagementKeyId = "mgmt";
+    /// Somebody who signs in to the dashboard.
+    PersonId = "person";
+    /// An invitation to an organization, or to the operators.
+    InvitationId = "inv";
+    /// A session of the dashboard.
+    SessionId = "session";
     /// One store, from its creation on; heads of the log name it.
     StoreId = "store";
 }

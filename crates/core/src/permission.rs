@@ -51,6 +51,12 @@ permissions! {
     ManagementKeysRead = "management-keys:read", "list management keys";
     /// Mint and revoke management keys.
     ManagementKeysWrite = "management-keys:write", "create, rotate and revoke management keys";
+    /// List members and invitations.
+    MembersRead = "members:read", "list members and invitations";
+    /// Invite and remove members, and set their roles.
+    MembersWrite = "members:write", "invite and remove members, and set their roles";
+    /// Manage operators and people's accounts: the operator's own.
+    PeopleWrite = "people:write", "manage operators and people's accounts";
     /// Make backups and read the state of nodes.
     Operate = "operate", "make backups and read the state of nodes";
 }

@@ -15,7 +15,7 @@ pub const SCOPE_LENGTH_MAX: usize = 100;
 pub const SCOPES_MAX: usize = 100;
 
 /// A set of scopes, sorted, each once.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Default, Clone, PartialEq, Eq)]
 pub struct Scopes(Arc<[Box<str>]>);
 
 /// Why a list of texts is no set of scopes.

@@ -7,12 +7,16 @@ use async_trait::async_trait;
 
 use crate::change::{Entry, Idempotency, Proposal, Revision};
 use crate::clock::Timestamp;
-use crate::id::{ApiName, KeyId, ManagementKeyId, OrganizationId, ProjectId, StoreId};
+use crate::id::{
+    ApiName, InvitationId, KeyId, ManagementKeyId, OrganizationId, PersonId, ProjectId, SessionId, StoreId,
+};
 use crate::key::{Key, Standing};
 use crate::limits::block::{BlockAnswer, BlockAsk, Tally};
 use crate::limits::{CountedOf, QuotaCounter};
 use crate::log::SignedHead;
+use crate::people::{Identity, Invitation, PasswordHash, Person};
 use crate::secret::{Digest, PepperVersion};
+use crate::session::{Session, SignInLink};
 use crate::tenancy::{Api, ManagementKey, Organization, Project};
 use crate::usage::{Event, Fold, KeyUsage, UsageBatch, UsageCount, UsageRow};
 
@@ -78,6 +82,29 @@ pub struct KeyFilter {
     pub standing: Option<(Standing, Timestamp)>,
     /// Only those of this name.
     pub name: Option<String>,
+}
+
+/// Which people to list.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct PersonFilter {
+    /// Only members of this organization.
+    pub organization: Option<OrganizationId>,
+    /// Only operators.
+    pub is_operator: bool,
+}
+
+/// Which sessions to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SessionsOf {
+    /// One.
+    Session(SessionId),
+    /// All of a person, but for one where it is told; links that sign them in too.
+    Person {
+        /// Whose.
+        id: PersonId,
+        /// Which one stays.
+        but: Option<SessionId>,
+    },
 }
 
 /// Which changes of the log to read.
@@ -221,6 +248,58 @@ pub trait Store: Send + Sync + 'static {
 
     /// The management key with this digest.
     async fn management_key_by_digest(&self, digest: &Digest) -> Result<Read<Option<ManagementKey>>>;
+
+    /// A person by their id.
+    async fn person(&self, id: PersonId) -> Result<Option<Person>>;
+
+    /// The person with this mail address, as [`crate::text::email`] gives it.
+    async fn person_by_email(&self, email: &str) -> Result<Option<Person>>;
+
+    /// The person that an OpenID provider speaks for.
+    async fn person_by_identity(&self, identity: &Identity) -> Result<Option<Person>>;
+
+    /// People, newest first.
+    async fn people(&self, filter: &PersonFilter, page: Page) -> Result<Vec<Person>>;
+
+    /// A person's password; none where they sign in by other ways only.
+    async fn password(&self, person: PersonId) -> Result<Option<PasswordHash>>;
+
+    /// An invitation by its id.
+    async fn invitation(&self, id: InvitationId) -> Result<Option<Invitation>>;
+
+    /// The invitation with this digest.
+    async fn invitation_by_digest(&self, digest: &Digest) -> Result<Option<Invitation>>;
+
+    /// Invitations to an organization, or where none to the operators, whatever became of them, newest first.
+    async fn invitations(&self, organization: Option<OrganizationId>, page: Page) -> Result<Vec<Invitation>>;
+
+    /// Keeps a new session.
+    async fn add_session(&self, session: &Session) -> Result<()>;
+
+    /// The session with this digest, ended ones excluded, whatever its times.
+    async fn session_by_digest(&self, digest: &Digest) -> Result<Option<Session>>;
+
+    /// A person's sessions that were not ended, newest first.
+    async fn sessions(&self, person: PersonId) -> Result<Vec<Session>>;
+
+    /// Notes that a session was used; never moves it back.
+    async fn touch_session(&self, id: SessionId, seen_at: Timestamp) -> Result<()>;
+
+    /// Ends sessions: gone when it returns.
+    async fn end_sessions(&self, which: &SessionsOf) -> Result<()>;
+
+    /// Keeps a new link that signs in once.
+    async fn add_sign_in_link(&self, link: &SignInLink) -> Result<()>;
+
+    /// Looks at a link without using it up.
+    async fn sign_in_link(&self, digest: &Digest) -> Result<Option<SignInLink>>;
+
+    /// Uses a link up: of any number of calls at once, one gets it.
+    async fn take_sign_in_link(&self, digest: &Digest) -> Result<Option<SignInLink>>;
+
+    /// Forgets sessions that were not used since `unused_since` or have ended by `now`, and links that have expired. At
+    /// most `limit` of each at a time; says whether there is more.
+    async fn forget_sessions(&self, unused_since: Timestamp, now: Timestamp, limit: u32) -> Result<bool>;
 
     /// What was answered to a request with this `Idempotency-Key` of this caller.
     async fn idempotency(&self, caller: &str, key: &str) -> Result<Option<Idempotency>>;

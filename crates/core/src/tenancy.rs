@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::change::{ManagementKeyChange, OrganizationChange, ProjectChange, Revision};
 use crate::clock::Timestamp;
-use crate::id::{ApiName, ManagementKeyId, OrganizationId, ProjectId};
+use crate::id::{ApiName, ManagementKeyId, OrganizationId, PersonId, ProjectId};
 use crate::limits::OwnLimit;
 use crate::scope::Scopes;
 use crate::secret::Digest;
@@ -198,6 +198,9 @@ pub struct ManagementKey {
     pub scopes: Scopes,
     /// How far it reaches.
     pub boundary: Boundary,
+    /// Who made it on the dashboard; it ends when they lose what let them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub minted_by: Option<PersonId>,
     /// When it was made.
     pub created_at: Timestamp,
     /// From when on it is refused.

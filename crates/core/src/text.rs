@@ -31,6 +31,25 @@ pub fn name(text: &str, min: u32, max: u32) -> Result<String, String> {
     Ok(trimmed.to_owned())
 }
 
+/// Longest mail address, in bytes (RFC 5321, section 4.5.3.1.3).
+const EMAIL_BYTES_MAX: usize = 254;
+
+/// Takes a text as a mail address, in the one way that it is kept and compared: normalised, trimmed, in lower case.
+///
+/// # Errors
+/// A sentence that says what is wrong with it.
+pub fn email(text: &str) -> Result<String, String> {
+    let email = name(text, 1, EMAIL_BYTES_MAX as u32)?.to_lowercase();
+    let (mailbox, domain) = email.rsplit_once('@').ok_or("must be a mail address, such as ada@example.com")?;
+    let is_plain =
+        |part: &str| !part.is_empty() && !part.contains(|c: char| c.is_whitespace() || "@<>,;\"\\()".contains(c));
+    let has_labels = domain.split('.').all(|label| !label.is_empty());
+    if !is_plain(mailbox) || !is_plain(domain) || !has_labels || email.len() > EMAIL_BYTES_MAX {
+        return Err("must be a mail address, such as ada@example.com".into());
+    }
+    Ok(email)
+}
+
 /// Control characters (C0, C1), those that turn the direction of text, and others that cannot be seen.
 fn is_refused(c: char) -> bool {
     c.is_control()
@@ -44,6 +63,18 @@ fn is_refused(c: char) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn i01_mail_addresses_are_kept_in_one_way() {
+        assert_eq!(email(" Ada@Example.COM ").unwrap(), "ada@example.com");
+        assert_eq!(email("ada+keys@localhost").unwrap(), "ada+keys@localhost");
+        for bad in
+            ["", "ada", "@example.com", "ada@", "a b@example.com", "ada@exa..mple", "<ada@example.com>", "a@b@c"]
+        {
+            assert!(email(bad).is_err(), "{bad:?}");
+        }
+        assert!(email(&format!("{}@example.com", "x".repeat(254))).is_err());
+    }
 
     #[test]
     fn i01_names_are_normal_and_show_what_they_are() {

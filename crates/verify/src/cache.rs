@@ -234,7 +234,10 @@ impl Cache {
                 fence.projects.clear();
                 Touched::Everything
             }
-            Change::Api { .. } | Change::ManagementKey { .. } => Touched::Nothing,
+            Change::Api { .. }
+            | Change::ManagementKey { .. }
+            | Change::Person { .. }
+            | Change::Invitation { .. } => Touched::Nothing,
         };
         fence.remember(change.revision, touched);
     }

@@ -100,7 +100,13 @@ impl Engine {
         match &entry.body.change {
             Change::Api { api } => self.put_in_force(&Api { revision: entry.revision, ..Api::clone(api) }),
             Change::ManagementKey { id, what } => self.management.apply(*id, what, entry.body.at, entry.revision),
-            Change::Organization { .. } | Change::Project { .. } | Change::Key { .. } | Change::Store { .. } => {}
+            // People and invitations are read anew for every request of theirs: no node keeps them.
+            Change::Organization { .. }
+            | Change::Project { .. }
+            | Change::Key { .. }
+            | Change::Person { .. }
+            | Change::Invitation { .. }
+            | Change::Store { .. } => {}
         }
         let narrows = self.may_narrow(&entry.body.change);
         self.cache.apply(entry);

@@ -3,16 +3,12 @@
 
 use axum::Json;
 use axum::extract::State;
-use keyward_core::change::{
-    Actor, Change, Entry, KeyChange, ManagementKeyChange, OrganizationChange, Origin, ProjectChange, Revision,
-    StoreChange,
-};
+use keyward_core::change::{Actor, Entry, Origin, Revision};
 use keyward_core::clock::Timestamp;
 use keyward_core::id::{KeyId, ProjectId};
-use keyward_core::key::Key;
 use keyward_core::log::to_hex;
 use keyward_core::store::{EventFilter, EventPosition};
-use keyward_core::tenancy::{Boundary, ManagementKey};
+use keyward_core::tenancy::Boundary;
 use keyward_core::usage::{Event, UsageRow};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -22,17 +18,18 @@ use super::caller::{Asking, Id};
 use super::doors::Rest;
 use super::problem::Problem;
 use super::query::{self, List, limit, query};
+use crate::use_cases::details;
 
 /// Who made a change.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Actor)]
 pub(super) struct ActorAnswer {
-    /// management_key or operator.
+    /// management_key, person, or operator for somebody at the machine itself.
     #[schema(value_type = String)]
     kind: &'static str,
-    /// The management key's id.
+    /// The management key's or the person's id.
     id: Option<String>,
-    /// What it was called, or the operator's command.
+    /// What it or they were called, or the operator's command.
     name: Option<String>,
 }
 
@@ -41,6 +38,9 @@ impl From<&Actor> for ActorAnswer {
         match actor {
             Actor::ManagementKey { id, name } => {
                 ActorAnswer { kind: "management_key", id: Some(id.to_string()), name: Some(name.clone()) }
+            }
+            Actor::Person { id, name } => {
+                ActorAnswer { kind: "person", id: Some(id.to_string()), name: Some(name.clone()) }
             }
             Actor::Operator { command } => ActorAnswer { kind: "operator", id: None, name: Some(command.clone()) },
         }
@@ -319,68 +319,4 @@ pub(super) async fn verify_log(
     Asking(asked): Asking,
 ) -> Result<Json<keyward_core::store::LogVerdict>, Problem> {
     Ok(Json(control.verify_log(&asked).await?))
-}
-
-/// What is told of a change beside its name: what it set. Digests and peppers are left out by naming what is
-/// told instead of what is not.
-fn details(change: &Change) -> Value {
-    match change {
-        Change::Api { api } => json!({ "api": api.name }),
-        Change::Organization { what, .. } => match what {
-            OrganizationChange::Created { organization } => json!({ "name": organization.name }),
-            OrganizationChange::Renamed { name } => json!({ "name": name }),
-            OrganizationChange::Suspended | OrganizationChange::Resumed | OrganizationChange::Deleted => json!({}),
-        },
-        Change::Project { what, .. } => match what {
-            ProjectChange::Created { project } => json!({
-                "name": project.name, "api": project.api, "plan": project.plan, "environment": project.environment,
-                "access": project.is_granted,
-            }),
-            ProjectChange::Renamed { name } => json!({ "name": name }),
-            ProjectChange::PlanSet { plan } => json!({ "plan": plan }),
-            ProjectChange::ActiveKeyLimitSet { limit } => json!({ "active_key_limit": limit }),
-            ProjectChange::LimitSet { name, limit } => json!({ "limits": { name: limit } }),
-            ProjectChange::AccessSet { is_granted } => json!({ "access": is_granted }),
-            ProjectChange::Suspended | ProjectChange::Resumed | ProjectChange::Deleted => json!({}),
-        },
-        Change::Key { what, .. } => key_details(what),
-        Change::ManagementKey { id, what } => match what {
-            ManagementKeyChange::Created { key } => management_key_made(key),
-            ManagementKeyChange::Rotated { new } => {
-                json!({ "management_key": id, "new_management_key": new.id, "hint": new.hint })
-            }
-            ManagementKeyChange::Revoked => json!({ "management_key": id }),
-        },
-        Change::Store { what: StoreChange::Restored { revision, lost_head, replayed } } => {
-            json!({ "revision": revision, "lost_head": lost_head, "replayed": replayed })
-        }
-    }
-}
-
-fn key_details(what: &KeyChange) -> Value {
-    match what {
-        KeyChange::Created { key } => key_made(key),
-        KeyChange::Renamed { name } => json!({ "name": name }),
-        KeyChange::Rescoped { scopes } => json!({ "scopes": scopes }),
-        KeyChange::AddressesSet { addresses } => json!({ "addresses": addresses }),
-        KeyChange::MetadataSet { metadata } => json!({ "metadata": metadata }),
-        KeyChange::ExpirySet { expires_at } => json!({ "expires_at": expires_at }),
-        KeyChange::Disabled | KeyChange::Enabled => json!({}),
-        KeyChange::Rotated { new, ends_at } => json!({ "new_key": new.id, "hint": new.hint, "ends_at": ends_at }),
-        KeyChange::Revoked { reason } => json!({ "reason": reason }),
-    }
-}
-
-fn key_made(key: &Key) -> Value {
-    json!({
-        "name": key.name, "hint": key.hint, "scopes": key.scopes, "addresses": key.addresses,
-        "expires_at": key.expires_at,
-    })
-}
-
-fn management_key_made(key: &ManagementKey) -> Value {
-    json!({
-        "management_key": key.id, "name": key.name, "hint": key.hint, "scopes": key.scopes,
-        "expires_at": key.expires_at,
-    })
 }

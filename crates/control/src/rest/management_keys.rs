@@ -220,6 +220,6 @@ pub(super) async fn who_am_i(
             let management_key = ManagementKeyAnswer::of(ManagementKey::clone(&key), control.now());
             Ok(Json(OneManagementKey { management_key }))
         }
-        Caller::Operator { .. } => Err(Problem::internal("an operator asked over HTTP")),
+        Caller::Person { .. } | Caller::Operator { .. } => Err(Problem::internal("an operator asked over HTTP")),
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use keyward_core::change::{Actor, Expect, Origin};
 use keyward_core::id::OrganizationId;
+use keyward_core::people::{Person, Role};
 use keyward_core::permission::Permission;
 use keyward_core::scope::Scopes;
 use keyward_core::tenancy::{Boundary, ManagementKey, Project};
@@ -16,11 +17,45 @@ use super::error::{ControlError, Result};
 pub enum Caller {
     /// The holder of a live management key.
     ManagementKey(Arc<ManagementKey>),
+    /// Somebody on the dashboard, in one of the places they have.
+    Person {
+        /// Who.
+        person: Arc<Person>,
+        /// As what they ask.
+        seat: Seat,
+    },
     /// Somebody at the machine itself, by a command such as `init`.
     Operator {
         /// The command.
         command: String,
     },
+}
+
+/// As what a person asks: somebody may be a member of several organizations, with a role in each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Seat {
+    /// As an operator.
+    Operator,
+    /// As a member of an organization.
+    Member {
+        /// Which.
+        organization: OrganizationId,
+        /// As what.
+        role: Role,
+    },
+    /// As nobody but themselves: only for what is their own.
+    Nobody,
+}
+
+impl Seat {
+    /// The place that a person has in an organization: a member's, else an operator's where they are one.
+    pub fn of(person: &Person, organization: OrganizationId) -> Seat {
+        match person.membership(organization) {
+            _ if person.is_operator => Seat::Operator,
+            Some(membership) => Seat::Member { organization, role: membership.role },
+            None => Seat::Nobody,
+        }
+    }
 }
 
 /// How a repetition of the request is recognised.
@@ -75,6 +110,11 @@ impl Caller {
     pub fn scopes(&self) -> Scopes {
         match self {
             Caller::ManagementKey(key) => key.scopes.clone(),
+            Caller::Person { seat, .. } => match seat {
+                Seat::Operator => Scopes::all(),
+                Seat::Member { role, .. } => role.scopes(),
+                Seat::Nobody => Scopes::default(),
+            },
             Caller::Operator { .. } => Scopes::all(),
         }
     }
@@ -83,6 +123,12 @@ impl Caller {
     pub fn boundary(&self) -> Boundary {
         match self {
             Caller::ManagementKey(key) => key.boundary,
+            Caller::Person { seat, .. } => match seat {
+                Seat::Operator => Boundary::Everything,
+                Seat::Member { organization, .. } => Boundary::Organization(*organization),
+                // No organization has this id.
+                Seat::Nobody => Boundary::Organization(OrganizationId::from_u128(0)),
+            },
             Caller::Operator { .. } => Boundary::Everything,
         }
     }
@@ -109,6 +155,7 @@ impl Caller {
     pub(crate) fn actor(&self) -> Actor {
         match self {
             Caller::ManagementKey(key) => Actor::ManagementKey { id: key.id, name: key.name.clone() },
+            Caller::Person { person, .. } => Actor::Person { id: person.id, name: person.name.clone() },
             Caller::Operator { command } => Actor::Operator { command: command.clone() },
         }
     }
@@ -117,15 +164,25 @@ impl Caller {
     pub(crate) fn account(&self) -> String {
         match self {
             Caller::ManagementKey(key) => key.id.to_string(),
+            Caller::Person { person, .. } => person.id.to_string(),
             Caller::Operator { .. } => "operator".into(),
         }
     }
 
-    /// That the caller is still who it was: a revoked management key changes nothing any more, not even by
+    /// The person who asks, where one does.
+    pub fn person(&self) -> Option<&Arc<Person>> {
+        match self {
+            Caller::Person { person, .. } => Some(person),
+            Caller::ManagementKey(_) | Caller::Operator { .. } => None,
+        }
+    }
+
+    /// That the caller is still who it was: a revoked management key or a removed member changes nothing any more, not even by
     /// a request that was let in before.
     pub(crate) fn expectation(&self) -> Option<Expect> {
         match self {
             Caller::ManagementKey(key) => Some(Expect::ManagementKey(key.id, key.revision)),
+            Caller::Person { person, .. } => Some(Expect::Person(person.id, person.revision)),
             Caller::Operator { .. } => None,
         }
     }

@@ -168,7 +168,13 @@ fn record(asked: &Asked, made: Option<&Made>) -> Result<Option<Idempotency>> {
 }
 
 fn is_caller(caller: &Caller, expect: &Expect) -> bool {
-    matches!((caller, expect), (Caller::ManagementKey(key), Expect::ManagementKey(id, _)) if key.id == *id)
+    match (caller, expect) {
+        (Caller::ManagementKey(key), Expect::ManagementKey(id, _)) => key.id == *id,
+        (Caller::Person { person, .. }, Expect::Person(id, revision)) => {
+            (person.id, person.revision) == (*id, *revision)
+        }
+        _ => false,
+    }
 }
 
 /// What is thrown where a repetition finds a record of another kind of request.

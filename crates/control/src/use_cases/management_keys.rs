@@ -74,7 +74,8 @@ impl Control {
             faults.finish_with(name.zip(scopes).zip(expires_at).map(|((n, s), e)| (n, s, e)))?;
         require_narrower(asked, &scopes)?;
         let (key, secret) = self.mint_management_key(name, scopes, boundary, now);
-        let key = ManagementKey { expires_at, ..key };
+        let minted_by = asked.caller.person().map(|person| person.id);
+        let key = ManagementKey { expires_at, minted_by, ..key };
         let created = ManagementKeyChange::Created { key: Box::new(key.clone()) };
         let changes = vec![Change::ManagementKey { id: key.id, what: created }];
         let plan = Plan { expect: Vec::new(), changes, made: Some(Made::ManagementKey { id: key.id }) };
@@ -101,6 +102,7 @@ impl Control {
             digest,
             scopes,
             boundary,
+            minted_by: None,
             created_at: now,
             expires_at: None,
             revoked_at: None,
@@ -184,7 +186,7 @@ impl Control {
             lifetime(&asked.caller, old.expires_at, now)
                 .map_err(|reason| ControlError::WiderThanCaller(format!("its expiry {reason}")))?;
             let (new, secret) = self.mint_management_key(old.name.clone(), old.scopes.clone(), old.boundary, now);
-            let new = ManagementKey { expires_at: old.expires_at, ..new };
+            let new = ManagementKey { expires_at: old.expires_at, minted_by: old.minted_by, ..new };
             let rotated = ManagementKeyChange::Rotated { new: Box::new(new.clone()) };
             let expect = vec![Expect::ManagementKey(id, old.revision)];
             let changes = vec![Change::ManagementKey { id, what: rotated }];
@@ -306,7 +308,7 @@ fn lifetime(
 ) -> std::result::Result<Option<Timestamp>, String> {
     let own = match caller {
         Caller::ManagementKey(key) => key.expires_at,
-        Caller::Operator { .. } => None,
+        Caller::Person { .. } | Caller::Operator { .. } => None,
     };
     match (asked, own) {
         (Some(end), _) if end <= now => Err("must be in the future".into()),

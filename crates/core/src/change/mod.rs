@@ -3,6 +3,8 @@
 //! A use case proposes changes with what it expects to be still so; the store checks the expectations,
 //! alters the state, takes the next revision and appends to the log, all in one transaction.
 
+mod facts;
+
 use std::fmt;
 use std::net::IpAddr;
 
@@ -10,9 +12,10 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
-use crate::id::{ApiName, KeyId, ManagementKeyId, OrganizationId, ProjectId};
+use crate::id::{ApiName, InvitationId, KeyId, ManagementKeyId, OrganizationId, PersonId, ProjectId};
 use crate::key::{Key, Metadata};
 use crate::limits::OwnLimit;
+use crate::people::{Identity, Invitation, PasswordHash, Person, Role};
 use crate::scope::Scopes;
 use crate::tenancy::{Api, ManagementKey, Organization, Project};
 
@@ -97,6 +100,22 @@ pub enum Change {
         id: ManagementKeyId,
         /// What.
         what: ManagementKeyChange,
+    },
+    /// Something happened to a person.
+    Person {
+        /// Who.
+        id: PersonId,
+        /// What.
+        what: PersonChange,
+    },
+    /// Something happened to an invitation.
+    Invitation {
+        /// Which.
+        id: InvitationId,
+        /// The organization that it invites to; none where it is to the operators.
+        organization: Option<OrganizationId>,
+        /// What.
+        what: InvitationChange,
     },
     /// Something happened to the store as a whole.
     Store {
@@ -241,6 +260,84 @@ pub enum ManagementKeyChange {
     Revoked,
 }
 
+/// What can happen to a person.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PersonChange {
+    /// They were added.
+    Created {
+        /// As they were added.
+        person: Box<Person>,
+        /// Their password, which no log holds.
+        #[serde(skip)]
+        password: Option<PasswordHash>,
+    },
+    /// They have another name.
+    Renamed {
+        /// The new name.
+        name: String,
+    },
+    /// They have another password. All their sessions, and links that sign them in, end in the same transaction.
+    PasswordSet {
+        /// The password, which no log holds.
+        #[serde(skip)]
+        password: Option<PasswordHash>,
+    },
+    /// An OpenID provider speaks for them from now on.
+    IdentityLinked {
+        /// Who they are there.
+        identity: Identity,
+    },
+    /// A link that signs them in once was made.
+    SignInLinkMade,
+    /// They are an operator, or no longer one; in that case all their sessions end in the same transaction.
+    OperatorSet {
+        /// Whether they are.
+        is_operator: bool,
+    },
+    /// They may not sign in until they are enabled. All their sessions end in the same transaction.
+    Disabled,
+    /// They may sign in again.
+    Enabled,
+    /// They became a member of an organization.
+    Joined {
+        /// Which.
+        organization: OrganizationId,
+        /// As what.
+        role: Role,
+    },
+    /// They have another role in an organization.
+    RoleSet {
+        /// Which.
+        organization: OrganizationId,
+        /// The new role.
+        role: Role,
+    },
+    /// They are no longer a member of an organization. All their sessions end in the same transaction.
+    Removed {
+        /// Which.
+        organization: OrganizationId,
+    },
+}
+
+/// What can happen to an invitation.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum InvitationChange {
+    /// It was made.
+    Created {
+        /// As it was made.
+        invitation: Box<Invitation>,
+    },
+    /// Somebody accepted it.
+    Accepted {
+        /// Who.
+        by: PersonId,
+    },
+    /// It was taken back.
+    Withdrawn,
+}
+
 /// What can happen to a store.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -257,117 +354,6 @@ pub enum StoreChange {
     },
 }
 
-impl Change {
-    /// Whether it takes something away, so that its call may return only once no node can still grant it.
-    pub fn is_restrictive(&self) -> bool {
-        match self {
-            // A contract may be tighter in any of its parts.
-            Change::Api { .. } | Change::Store { .. } => true,
-            Change::Organization { what, .. } => match what {
-                OrganizationChange::Suspended | OrganizationChange::Deleted => true,
-                OrganizationChange::Created { .. }
-                | OrganizationChange::Renamed { .. }
-                | OrganizationChange::Resumed => false,
-            },
-            Change::Project { what, .. } => match what {
-                ProjectChange::Suspended | ProjectChange::Deleted => true,
-                // All may be lower than before.
-                ProjectChange::PlanSet { .. }
-                | ProjectChange::ActiveKeyLimitSet { .. }
-                | ProjectChange::LimitSet { .. } => true,
-                ProjectChange::AccessSet { is_granted } => !is_granted,
-                ProjectChange::Created { .. } | ProjectChange::Renamed { .. } | ProjectChange::Resumed => false,
-            },
-            Change::Key { what, .. } => match what {
-                KeyChange::Revoked { .. }
-                | KeyChange::Rotated { .. }
-                | KeyChange::Disabled
-                | KeyChange::ExpirySet { .. }
-                | KeyChange::Rescoped { .. }
-                | KeyChange::AddressesSet { .. } => true,
-                KeyChange::Created { .. }
-                | KeyChange::Renamed { .. }
-                | KeyChange::MetadataSet { .. }
-                | KeyChange::Enabled => false,
-            },
-            Change::ManagementKey { what, .. } => match what {
-                ManagementKeyChange::Rotated { .. } | ManagementKeyChange::Revoked => true,
-                ManagementKeyChange::Created { .. } => false,
-            },
-        }
-    }
-
-    /// Its name in the log, in answers and in filters, such as `key.revoked`.
-    pub const fn name(&self) -> &'static str {
-        match self {
-            Change::Api { .. } => "api.applied",
-            Change::Organization { what, .. } => match what {
-                OrganizationChange::Created { .. } => "organization.created",
-                OrganizationChange::Renamed { .. } => "organization.renamed",
-                OrganizationChange::Suspended => "organization.suspended",
-                OrganizationChange::Resumed => "organization.resumed",
-                OrganizationChange::Deleted => "organization.deleted",
-            },
-            Change::Project { what, .. } => match what {
-                ProjectChange::Created { .. } => "project.created",
-                ProjectChange::Renamed { .. } => "project.renamed",
-                ProjectChange::PlanSet { .. } => "project.plan_set",
-                ProjectChange::ActiveKeyLimitSet { .. } => "project.active_key_limit_set",
-                ProjectChange::LimitSet { .. } => "project.limit_set",
-                ProjectChange::AccessSet { .. } => "project.access_set",
-                ProjectChange::Suspended => "project.suspended",
-                ProjectChange::Resumed => "project.resumed",
-                ProjectChange::Deleted => "project.deleted",
-            },
-            Change::Key { what, .. } => match what {
-                KeyChange::Created { .. } => "key.created",
-                KeyChange::Renamed { .. } => "key.renamed",
-                KeyChange::Rescoped { .. } => "key.rescoped",
-                KeyChange::AddressesSet { .. } => "key.addresses_set",
-                KeyChange::MetadataSet { .. } => "key.metadata_set",
-                KeyChange::ExpirySet { .. } => "key.expiry_set",
-                KeyChange::Disabled => "key.disabled",
-                KeyChange::Enabled => "key.enabled",
-                KeyChange::Rotated { .. } => "key.rotated",
-                KeyChange::Revoked { .. } => "key.revoked",
-            },
-            Change::ManagementKey { what, .. } => match what {
-                ManagementKeyChange::Created { .. } => "management_key.created",
-                ManagementKeyChange::Rotated { .. } => "management_key.rotated",
-                ManagementKeyChange::Revoked => "management_key.revoked",
-            },
-            Change::Store { what: StoreChange::Restored { .. } } => "store.restored",
-        }
-    }
-
-    /// The organization it is about, where it is about one.
-    pub fn organization(&self) -> Option<OrganizationId> {
-        match self {
-            Change::Organization { id, .. } => Some(*id),
-            Change::Project { of, .. } => Some(of.organization),
-            Change::Key { of, .. } => Some(of.organization),
-            Change::Api { .. } | Change::ManagementKey { .. } | Change::Store { .. } => None,
-        }
-    }
-
-    /// The project it is about, where it is about one.
-    pub fn project(&self) -> Option<ProjectId> {
-        match self {
-            Change::Project { of, .. } => Some(of.id),
-            Change::Key { of, .. } => Some(of.project),
-            _ => None,
-        }
-    }
-
-    /// The key it is about, where it is about one.
-    pub fn key(&self) -> Option<KeyId> {
-        match self {
-            Change::Key { of, .. } => Some(of.id),
-            _ => None,
-        }
-    }
-}
-
 /// Who made a change.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
@@ -377,6 +363,13 @@ pub enum Actor {
         /// Which.
         id: ManagementKeyId,
         /// What it was called.
+        name: String,
+    },
+    /// Somebody on the dashboard.
+    Person {
+        /// Who.
+        id: PersonId,
+        /// What they were called.
         name: String,
     },
     /// Somebody at the machine itself: `init`, `dev`, `restore`.
@@ -410,6 +403,18 @@ pub enum Expect {
     Key(KeyId, Revision),
     /// The management key has not changed since.
     ManagementKey(ManagementKeyId, Revision),
+    /// The person has not changed since.
+    Person(PersonId, Revision),
+    /// Nobody has this mail address.
+    NoPerson(String),
+    /// Nobody is an operator: Keyward is not set up.
+    NoOperator,
+    /// Somebody else who may sign in is an operator.
+    OperatorBeside(PersonId),
+    /// Somebody else who may sign in is an owner of the organization.
+    OwnerBeside(OrganizationId, PersonId),
+    /// The invitation has not changed since.
+    Invitation(InvitationId, Revision),
     /// The project has fewer live keys than this, at the time of the proposal.
     LiveKeysBelow {
         /// Whose keys are counted.
