@@ -43,6 +43,8 @@ macro_rules! codes {
 codes! {
     /// No management key, or none that opens.
     Unauthenticated = "unauthenticated", UNAUTHORIZED, "A management key is required";
+    /// Nobody is signed in by this.
+    BadCredentials = "bad_credentials", UNAUTHORIZED, "Nobody is signed in by this";
     /// The management key may not do this.
     Forbidden = "forbidden", FORBIDDEN, "Not allowed";
     /// The project's plan does not have the API in it.
@@ -77,6 +79,10 @@ codes! {
     RateLimited = "rate_limited", TOO_MANY_REQUESTS, "Too many requests";
     /// One key, two requests.
     IdempotencyKeyReused = "idempotency_key_reused", UNPROCESSABLE_ENTITY, "The Idempotency-Key was used for another request";
+    /// Somebody must remain.
+    LastOne = "last_one", CONFLICT, "Nobody would be left";
+    /// The address is somebody's.
+    SignInFirst = "sign_in_first", CONFLICT, "Sign in first";
     /// It is there already.
     AlreadyExists = "already_exists", CONFLICT, "Exists already";
     /// The disk is full.
@@ -251,6 +257,7 @@ impl From<ControlError> for Problem {
 fn code(error: &ControlError) -> Code {
     match error {
         ControlError::Unauthenticated => Code::Unauthenticated,
+        ControlError::BadCredentials => Code::BadCredentials,
         ControlError::Forbidden(_) | ControlError::OutOfReach(_) | ControlError::WiderThanCaller(_) => {
             Code::Forbidden
         }
@@ -265,6 +272,8 @@ fn code(error: &ControlError) -> Code {
         ControlError::RateLimited { .. } => Code::RateLimited,
         ControlError::AcknowledgementRequired(_) => Code::AcknowledgementRequired,
         ControlError::IdempotencyKeyReused => Code::IdempotencyKeyReused,
+        ControlError::LastOne(_) => Code::LastOne,
+        ControlError::SignInFirst => Code::SignInFirst,
         ControlError::AlreadyExists(_) => Code::AlreadyExists,
         ControlError::StorageFull(_) => Code::StorageFull,
         ControlError::Unavailable(_) => Code::Unavailable,
@@ -277,6 +286,10 @@ fn code(error: &ControlError) -> Code {
 fn detail(error: &ControlError) -> String {
     let fixed = match error {
         ControlError::Unauthenticated => "Send a live management key: Authorization: Bearer <management key>.",
+        ControlError::BadCredentials => {
+            "Mail address and password do not belong together, or nobody may sign in so."
+        }
+        ControlError::SignInFirst => "Somebody has this mail address already: sign in as them, then accept.",
         ControlError::NotFound => "There is no such thing, or none that this management key reaches.",
         ControlError::Invalid(_) => "Some fields are not valid.",
         ControlError::SeveralLiveKeys => {
@@ -334,6 +347,9 @@ fn specific_detail(error: &ControlError) -> String {
         }
         ControlError::RateLimited { retry_after } => {
             format!("Too many in too short a time: nothing was done. Try again in {} s.", seconds(*retry_after))
+        }
+        ControlError::LastOne(what) => {
+            format!("There would be no {what} left who may sign in. Make somebody else one first.")
         }
         ControlError::AlreadyExists(what) => format!("There is {what} already."),
         // Told above; the words are for the log, but hold nothing that a caller may not see.

@@ -29,6 +29,9 @@ pub enum ControlError {
     /// The caller's management key opens nothing.
     #[error("the management key opens nothing")]
     Unauthenticated,
+    /// Nobody who may sign in is to be signed in by this: the same whatever is wrong with it.
+    #[error("nobody is to be signed in by this")]
+    BadCredentials,
     /// The caller lacks a permission.
     #[error("the caller lacks {}", .0.scope())]
     Forbidden(Permission),
@@ -87,6 +90,12 @@ pub enum ControlError {
     /// An `Idempotency-Key` was used for another request before.
     #[error("the idempotency key was used for another request")]
     IdempotencyKeyReused,
+    /// It would leave nobody who can do this.
+    #[error("there would be no {0} left")]
+    LastOne(&'static str),
+    /// Somebody has the address that an invitation is for, and is to sign in before they accept it.
+    #[error("somebody has this address and is not signed in")]
+    SignInFirst,
     /// There is one already.
     #[error("{0} exists already")]
     AlreadyExists(&'static str),

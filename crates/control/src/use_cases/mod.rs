@@ -14,6 +14,7 @@ pub mod keys;
 mod log;
 mod management_keys;
 mod organizations;
+mod people;
 mod projects;
 mod revocations;
 mod sealed;
@@ -42,6 +43,10 @@ pub use keyward_verify::InForce;
 pub use log::{Head, SeenEvents};
 pub use management_keys::{ManagementKeyMade, NewManagementKey};
 pub use organizations::OrganizationMade;
+pub use people::{
+    Claims, Current, InvitationMade, NewPerson, PASSWORD_CHARS_MAX, PASSWORD_CHARS_MIN, PeopleOptions,
+    SeenInvitation, SeenLink, SeenMember, SeenSession, SignedIn, Visitor,
+};
 pub use projects::{NewProject, OwnLimits, ProjectEdit, ProjectMade, SeenLimit, SeenLimits, SeenPlan, SeenProject};
 pub use revocations::{Revocation, RevocationId, Target};
 pub use sealed::{opened, sealed};
@@ -70,6 +75,8 @@ pub struct ControlParts {
     pub backup_dir: PathBuf,
     /// How many failed authentications one network may have before it is told to wait.
     pub failures: Rate,
+    /// How people are let in.
+    pub people: PeopleOptions,
 }
 
 /// The control plane. Time is the engine's clock, so that what is written and what is decided agree.
@@ -83,14 +90,28 @@ pub struct Control {
     heads: KeptHeads,
     backup_dir: PathBuf,
     pub(crate) failures: Rate,
+    pub(crate) people: people::People,
 }
 
 impl Control {
     /// Puts a control plane together.
     pub fn new(parts: ControlParts) -> Arc<Self> {
-        let ControlParts { store, engine, peppers, presets, entropy, log_keys, heads, backup_dir, failures } =
-            parts;
-        Arc::new(Control { store, engine, peppers, presets, entropy, log_keys, heads, backup_dir, failures })
+        let ControlParts {
+            store,
+            engine,
+            peppers,
+            presets,
+            entropy,
+            log_keys,
+            heads,
+            backup_dir,
+            failures,
+            people,
+        } = parts;
+        let people = people::People::new(people, &peppers);
+        let control =
+            Control { store, engine, peppers, presets, entropy, log_keys, heads, backup_dir, failures, people };
+        Arc::new(control)
     }
 
     /// The moment, by the clock that decisions are taken by.

@@ -82,6 +82,11 @@ impl Peppers {
         self.canary(version).is_some_and(|own| bool::from(own.as_slice().ct_eq(canary)))
     }
 
+    /// The key that passwords are hashed with under the pepper of this version.
+    pub fn password_key(&self, version: PepperVersion) -> Option<zeroize::Zeroizing<[u8; 32]>> {
+        self.hash(version, &[b"keyward/password/v1"]).map(zeroize::Zeroizing::new)
+    }
+
     /// HMAC-SHA-256 of the parts, one after the other, under the pepper of this version.
     pub(super) fn hash(&self, version: PepperVersion, parts: &[&[u8]]) -> Option<[u8; 32]> {
         let mut mac = self.prepared.get(usize::from(version))?.as_ref()?.clone();

@@ -11,6 +11,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use keyward_control::use_cases::PeopleOptions;
 use keyward_control::{Control, ControlParts};
 use keyward_core::clock::SystemEntropy;
 use keyward_core::limits::Rate;
@@ -89,6 +90,7 @@ impl Core {
             backup_dir: config.dir().join("backups"),
             failures: Rate::new(failures, Duration::from_secs(60), failures)
                 .doing("limit failed authentications")?,
+            people: PeopleOptions::default(),
         });
         Ok(Core { store, engine, control, metrics })
     }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::{HeaderMap, Method, Request, StatusCode};
-use keyward_control::use_cases::Wanted;
+use keyward_control::use_cases::{PeopleOptions, Wanted};
 use keyward_control::{Control, ControlParts};
 use keyward_core::clock::{Entropy, ManualClock, SystemEntropy, Timestamp};
 use keyward_core::contract::Presets;
@@ -116,6 +116,7 @@ impl World {
             heads: Arc::new(move || heads.signed_heads().map_err(std::io::Error::other)),
             backup_dir: folder.path().join("backups"),
             failures: Rate::new(60, Duration::from_secs(60), 60).unwrap(),
+            people: PeopleOptions::default(),
         });
         let wanted = Wanted {
             contract: (api.parse().unwrap(), source.to_owned()),
