@@ -4,6 +4,7 @@
 //! What the clients are, and what they need, is in tests/clients; `target/clients/run NAME` starts one.
 
 use crate::command::{command, show};
+use crate::installation::Installation;
 use crate::machine;
 use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
@@ -12,121 +13,61 @@ use std::path::{Path, PathBuf};
 
 /// Makes the clients ready; does nothing when they are. Gives the launcher's path.
 pub fn install(root: &Path) -> Result<PathBuf> {
-    let place = Place { sources: root.join("tests/clients"), target: root.join("target/clients") };
-    fs::create_dir_all(&place.target)?;
-    let lock = fs::File::create(place.target.join("lock"))?;
-    lock.lock().context("cannot lock target/clients")?;
+    let (installation, _lock) = Installation::open(root.join("tests/clients"), root.join("target/clients"))?;
+    let place = Place(installation);
 
     let python = machine::python()?;
     place.once("python", &["python/requirements.txt"], &python, || place.install_python(&python))?;
     place.once("schemathesis", &["schemathesis.txt"], &python, || place.install_schemathesis(&python))?;
     place.once("node", &["node/package.json", "node/package-lock.json"], Path::new(""), || place.install_node())?;
     let launcher = place.write_launcher()?;
-    place.once("check", &place.drivers()?, &python, || place.check())?;
+    place.0.once("check", &place.drivers()?, &python, || place.check())?;
     Ok(launcher)
 }
 
-/// A fresh virtual environment.
-fn make_environment(python: &Path, environment: &Path) -> Result<()> {
-    if environment.exists() {
-        fs::remove_dir_all(environment)?;
-    }
-    show(command(python).arg("-m").arg("venv").arg(environment))
-}
-
-struct Place {
-    /// tests/clients: drivers, pins, samples.
-    sources: PathBuf,
-    /// target/clients: all that is installed.
-    target: PathBuf,
-}
+struct Place(Installation);
 
 impl Place {
-    /// Runs `make` unless it succeeded before with the same files and the same tool.
-    fn once(
-        &self,
-        what: &str,
-        files: &[impl AsRef<Path>],
-        tool: &Path,
-        make: impl FnOnce() -> Result<()>,
-    ) -> Result<()> {
-        let stamp = self.target.join(format!("{what}.stamp"));
-        let mut state = tool.to_string_lossy().into_owned();
-        for file in files {
-            let path = self.sources.join(file);
-            state += &format!("\n== {}\n", file.as_ref().display());
-            state += &fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
-        }
-        if fs::read_to_string(&stamp).is_ok_and(|before| before == state) {
-            return Ok(());
-        }
-        // What was checked before says nothing about what is installed now.
-        fs::remove_file(self.target.join("check.stamp")).ok();
-        eprintln!("    clients: {what}");
-        make()?;
-        fs::write(&stamp, state).with_context(|| format!("cannot write {}", stamp.display()))
+    /// Installs unless the same is installed. What was checked before says nothing about what is installed now.
+    fn once(&self, what: &str, files: &[&str], tool: &Path, make: impl FnOnce() -> Result<()>) -> Result<()> {
+        let check = self.0.target.join("check.stamp");
+        self.0.once(what, files, tool, || {
+            fs::remove_file(check).ok();
+            make()
+        })?;
+        Ok(())
     }
 
     /// What checks the REST interface against its OpenAPI document, in an environment of its own: its pins and
     /// the clients' need not agree.
     fn install_schemathesis(&self, python: &Path) -> Result<()> {
-        let environment = self.target.join("schemathesis");
-        make_environment(python, &environment)?;
-        let flags = ["install", "--quiet", "--no-input", "--disable-pip-version-check", "--no-deps"];
-        let pins = ["--require-hashes", "--requirement"];
-        let pip = environment.join("bin/pip");
-        show(command(pip).args(flags).args(pins).arg(self.sources.join("schemathesis.txt")))
+        self.0.pip(python, "schemathesis", "schemathesis.txt", &[])
     }
 
+    /// Every pin has its hashes, so nothing is resolved. One client asks for Python 3.12, which Debian 12 has not;
+    /// tests/clients/python/type_parameters.py says why 3.11 serves as well.
     fn install_python(&self, python: &Path) -> Result<()> {
-        let environment = self.target.join("venv");
-        make_environment(python, &environment)?;
-        // Every pin has its hashes, so nothing is resolved. One client asks for Python 3.12, which Debian 12
-        // has not; tests/clients/python/type_parameters.py says why 3.11 serves as well.
-        let flags = ["install", "--quiet", "--no-input", "--disable-pip-version-check", "--no-deps"];
-        let pins = ["--require-hashes", "--only-binary=:all:", "--ignore-requires-python", "--requirement"];
-        let pip = environment.join("bin/pip");
-        show(command(pip).args(flags).args(pins).arg(self.sources.join("python/requirements.txt")))
+        let flags = ["--only-binary=:all:", "--ignore-requires-python"];
+        self.0.pip(python, "venv", "python/requirements.txt", &flags)
     }
 
     fn install_node(&self) -> Result<()> {
-        machine::need_programs(&[("node", "nodejs"), ("npm", "npm")])?;
-        let folder = self.target.join("node");
-        fs::create_dir_all(&folder)?;
-        for file in ["package.json", "package-lock.json"] {
-            fs::copy(self.sources.join("node").join(file), folder.join(file))?;
-        }
-        let flags = ["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"];
-        show(command("npm").args(flags).current_dir(&folder))?;
-        // Drivers find node_modules beside the folder that they seem to be in.
-        let drivers = folder.join("drivers");
-        fs::remove_file(&drivers).ok();
-        std::os::unix::fs::symlink(self.sources.join("node"), &drivers)?;
-        Ok(())
+        self.0.npm()?;
+        self.0.link_drivers()
     }
 
     fn python(&self) -> PathBuf {
-        self.target.join("venv/bin/python")
-    }
-
-    /// The Node that package.json pins, where there is one for this machine; otherwise the machine's own.
-    fn node(&self) -> Result<PathBuf> {
-        let platform = if cfg!(target_arch = "aarch64") { "arm64" } else { "x64" };
-        let pinned = self.target.join(format!("node/node_modules/node-linux-{platform}/bin/node"));
-        if pinned.is_file() {
-            return Ok(pinned);
-        }
-        machine::find("node").context("no `node` on PATH")
+        self.0.target.join("venv/bin/python")
     }
 
     /// Every file that decides what a check of the clients does.
     fn drivers(&self) -> Result<Vec<PathBuf>> {
         let mut files = vec![PathBuf::from("check.py"), PathBuf::from("clients.json")];
         for (folder, ending) in [("python", "py"), ("node", "mjs")] {
-            for entry in fs::read_dir(self.sources.join(folder))? {
+            for entry in fs::read_dir(self.0.sources.join(folder))? {
                 let path = entry?.path();
                 if path.extension().is_some_and(|extension| extension == ending) {
-                    files.push(path.strip_prefix(&self.sources)?.to_path_buf());
+                    files.push(path.strip_prefix(&self.0.sources)?.to_path_buf());
                 }
             }
         }
@@ -136,14 +77,14 @@ impl Place {
 
     /// Writes `run`: a script that starts the driver of the client that its argument names.
     fn write_launcher(&self) -> Result<PathBuf> {
-        let path = self.target.join("run");
-        let clients = fs::read_to_string(self.sources.join("clients.json"))?;
+        let path = self.0.target.join("run");
+        let clients = fs::read_to_string(self.0.sources.join("clients.json"))?;
         let script = self.launcher(&serde_json::from_str(&clients).context("tests/clients/clients.json")?)?;
         if fs::read_to_string(&path).is_ok_and(|before| before == script) {
             return Ok(path);
         }
         // Renamed into place: a test may be starting a client at this moment.
-        let new = self.target.join("run.new");
+        let new = self.0.target.join("run.new");
         fs::write(&new, script)?;
         use std::os::unix::fs::PermissionsExt as _;
         fs::set_permissions(&new, fs::Permissions::from_mode(0o755))?;
@@ -162,10 +103,10 @@ impl Place {
                 bail!("clients.json: `run` of {name} is not [\"python\" or \"node\", driver]");
             };
             let command = if language == "python" {
-                [quoted(&self.python()), quoted(&self.sources.join("python").join(driver))].join(" ")
+                [quoted(&self.python()), quoted(&self.0.sources.join("python").join(driver))].join(" ")
             } else {
                 let flags = "--preserve-symlinks --preserve-symlinks-main".to_owned();
-                [quoted(&self.node()?), flags, quoted(&self.target.join("node/drivers").join(driver))].join(" ")
+                [quoted(&self.0.node()?), flags, quoted(&self.0.target.join("node/drivers").join(driver))].join(" ")
             };
             script += &format!("{name}) exec {command} ;;\n");
         }
@@ -173,13 +114,13 @@ impl Place {
     }
 
     fn check(&self) -> Result<()> {
-        let check = self.sources.join("check.py");
+        let check = self.0.sources.join("check.py");
         show(
             command(self.python())
                 .arg(check)
                 .arg(self.python())
-                .arg(self.node()?)
-                .arg(self.target.join("node/drivers")),
+                .arg(self.0.node()?)
+                .arg(self.0.target.join("node/drivers")),
         )
         .context("the clients are installed but do not behave as tests/clients/clients.json says")
     }
@@ -195,50 +136,7 @@ mod tests {
     use super::*;
 
     fn place(folder: &Path) -> Place {
-        let place = Place { sources: folder.join("sources"), target: folder.join("it's here") };
-        fs::create_dir_all(&place.sources).unwrap();
-        fs::create_dir_all(&place.target).unwrap();
-        place
-    }
-
-    #[test]
-    fn nothing_is_done_twice_for_the_same_files() {
-        let folder = tempfile::tempdir().unwrap();
-        let place = place(folder.path());
-        let mut done = 0;
-        for pin in ["1.0", "1.0", "1.1"] {
-            fs::write(place.sources.join("pins"), pin).unwrap();
-            place
-                .once("some", &["pins"], Path::new("tool"), || {
-                    done += 1;
-                    Ok(())
-                })
-                .unwrap();
-        }
-        assert_eq!(done, 2);
-        place
-            .once("some", &["pins"], Path::new("another tool"), || {
-                done += 1;
-                Ok(())
-            })
-            .unwrap();
-        assert_eq!(done, 3);
-    }
-
-    #[test]
-    fn a_failed_installation_is_tried_again() {
-        let folder = tempfile::tempdir().unwrap();
-        let place = place(folder.path());
-        fs::write(place.sources.join("pins"), "1.0").unwrap();
-        place.once("some", &["pins"], Path::new("tool"), || bail!("no network")).unwrap_err();
-        let mut done = false;
-        place
-            .once("some", &["pins"], Path::new("tool"), || {
-                done = true;
-                Ok(())
-            })
-            .unwrap();
-        assert!(done);
+        Place(Installation { sources: folder.join("sources"), target: folder.join("it's here") })
     }
 
     #[test]

@@ -6,10 +6,12 @@
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
 mod bench;
+mod browser;
 mod ci;
 mod clients;
 mod command;
 mod deps;
+mod installation;
 mod machine;
 mod steps;
 mod tally;
@@ -27,6 +29,7 @@ cargo xtask <command>
   tidy                   the project's own rules on files, functions, layers and words
   deps                   licences, sources, duplicates and unused dependencies, by deny.toml
   clients                install the vendors' published clients and check them against a recorder
+  screenshots            every page's pictures into target/screenshots, three of them into docs/images
   bench                  cargo bench, then bench/run.sh";
 
 fn main() -> ExitCode {
@@ -40,6 +43,7 @@ fn main() -> ExitCode {
         ["tidy"] => tidy::run(&root),
         ["deps"] => deps::run(&root),
         ["clients"] => clients::install(&root).map(drop),
+        ["screenshots"] => browser::screenshots(&root),
         ["bench"] => bench::run(&root),
         ["help" | "--help" | "-h"] => {
             println!("{USAGE}");

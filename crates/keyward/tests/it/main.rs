@@ -4,6 +4,7 @@
 //! conformance.md or trust.md that it shows.
 #![allow(clippy::print_stderr, clippy::unwrap_used)]
 
+mod browser;
 mod clients;
 mod conformance;
 mod contracts;

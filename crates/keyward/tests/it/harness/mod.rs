@@ -1,14 +1,17 @@
 //! What every story starts with: [`Keyward`] (the real binary on free ports in a temporary folder),
 //! [`Upstream`] (an API behind the gateway that remembers what reached it), and [`raw`] (bytes on a socket).
 //! [`Request`] is a request that can be repeated, [`Sdk`] a vendor's published client, [`Terms`] a contract as
-//! its text says it; `curl` runs documented curl lines.
+//! its text says it; [`OpenIdProvider`] and [`MailServer`] are real ones; `curl` runs documented curl lines.
 
 mod caller;
 pub mod contract;
 mod curl;
 mod faults;
 mod limits;
+mod lines;
+mod mail;
 pub mod offline;
+pub mod openid;
 mod operations;
 pub mod raw;
 mod request;
@@ -22,6 +25,9 @@ pub use caller::Caller;
 pub use contract::{Place, Terms};
 pub use curl::curl;
 pub use faults::Faults;
+pub use lines::installed;
+pub use mail::{Mail, MailServer};
+pub use openid::OpenIdProvider;
 pub use operations::{Ids, Operation};
 pub use request::{Refused, Request};
 pub use sdk::Sdk;
