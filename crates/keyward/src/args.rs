@@ -74,6 +74,9 @@ pub struct ListenFlags {
     /// An address of its own for /healthz, /readyz and /metrics [default: the control plane's]
     #[arg(long, value_name = "ADDRESS")]
     pub ops_listen: Option<String>,
+    /// The address under which people reach the dashboard
+    #[arg(long, value_name = "URL")]
+    pub public_url: Option<String>,
     /// error, warn, info, debug or trace
     #[arg(long, value_name = "LEVEL")]
     pub log_level: Option<String>,
@@ -90,6 +93,7 @@ impl ListenFlags {
             ("check.listen", &self.check_listen),
             ("gateway.listen", &self.gateway_listen),
             ("ops.listen", &self.ops_listen),
+            ("control.public_url", &self.public_url),
             ("log.level", &self.log_level),
             ("log.format", &self.log_format),
         ];

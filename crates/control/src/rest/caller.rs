@@ -11,7 +11,6 @@ use http::request::Parts;
 use http::{HeaderMap, header};
 use keyward_core::change::Origin;
 use keyward_core::denial::Refusal;
-use keyward_core::id::ManagementKeyId;
 
 use super::doors::{Demand, Rest};
 use super::problem::{Problem, not_found, unauthenticated};
@@ -19,11 +18,11 @@ use crate::use_cases::{Asked, Caller, ControlError};
 
 /// The id that a request was given.
 #[derive(Debug, Clone)]
-pub(super) struct RequestId(pub String);
+pub(crate) struct RequestId(pub String);
 
-/// Whose management key let a request in, for the log.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct AdmittedBy(pub ManagementKeyId);
+/// The id of the management key or the person that a request was let in for, for the log.
+#[derive(Debug, Clone)]
+pub(crate) struct AdmittedBy(pub String);
 
 /// Lets a request through to its handler only with a live management key that may ask for this at all.
 pub(super) async fn admit(
@@ -37,7 +36,7 @@ pub(super) async fn admit(
         Refusal::Unavailable => Problem::from(ControlError::Unavailable("the lease does not hold".into())),
         _ => not_admitted(&control, peer),
     })?;
-    let admitted_by = AdmittedBy(key.id);
+    let admitted_by = AdmittedBy(key.id.to_string());
     let caller = Caller::ManagementKey(key);
     if let Demand::OneOf(permissions) = demand
         && !permissions.iter().any(|&permission| caller.has(permission))

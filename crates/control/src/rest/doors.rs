@@ -18,7 +18,7 @@ use super::query::refuse_query;
 use crate::use_cases::Control;
 
 /// The state of every handler.
-pub(super) type Rest = Arc<Control>;
+pub(crate) type Rest = Arc<Control>;
 
 /// What an operation takes.
 #[derive(Debug, Clone, Copy)]

@@ -14,7 +14,7 @@ use super::doors::Rest;
 use super::problem::{Code, Problem};
 
 /// The outermost layer.
-pub(super) async fn finish(State(control): State<Rest>, mut request: Request, next: Next) -> Response {
+pub(crate) async fn finish(State(control): State<Rest>, mut request: Request, next: Next) -> Response {
     let began = control.engine.clock().boottime_nanos();
     let id = request_id(&control);
     let method = request.method().clone();
@@ -27,7 +27,7 @@ pub(super) async fn finish(State(control): State<Rest>, mut request: Request, ne
     if response.status() == StatusCode::METHOD_NOT_ALLOWED && !response.headers().contains_key(header::ALLOW) {
         response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, POST, PUT, PATCH, DELETE"));
     }
-    let caller = response.extensions_mut().remove::<AdmittedBy>().map(|by| by.0.to_string());
+    let caller = response.extensions_mut().remove::<AdmittedBy>().map(|by| by.0);
     let problem = response.extensions_mut().remove::<Problem>();
     let line = Line {
         id: &id,
@@ -38,12 +38,19 @@ pub(super) async fn finish(State(control): State<Rest>, mut request: Request, ne
     };
     let nanos = control.engine.clock().boottime_nanos().saturating_sub(began);
     line.write(response.status().as_u16(), nanos / 1_000);
-    if let Some(problem) = problem {
+    let is_drawn = response.extensions_mut().remove::<Drawn>().is_some();
+    if let Some(problem) = problem
+        && !is_drawn
+    {
         response = problem.document(response, &id);
     }
     protect(&mut response, &id);
     response
 }
+
+/// Says of a response that its problem is already told in its body, as a page.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Drawn;
 
 /// Refuses what carries no question that we answer (trust.md H17).
 fn refused_outright(request: &Request) -> Option<Problem> {
@@ -62,10 +69,11 @@ fn refused_outright(request: &Request) -> Option<Problem> {
 
 fn protect(response: &mut Response, id: &str) {
     let headers = response.headers_mut();
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    // Pages and their assets have said so themselves.
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     let policy = HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'");
-    headers.insert(header::CONTENT_SECURITY_POLICY, policy);
+    headers.entry(header::CONTENT_SECURITY_POLICY).or_insert(policy);
     headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     if let Ok(id) = HeaderValue::from_str(id) {
         headers.insert("x-request-id", id);
@@ -110,6 +118,6 @@ impl Line<'_> {
 }
 
 /// A panic ends one request with one 500. Its message goes to the log by the panic hook, not to the caller.
-pub(super) fn caught(_: Box<dyn Any + Send + 'static>) -> Response {
+pub(crate) fn caught(_: Box<dyn Any + Send + 'static>) -> Response {
     Problem::internal("a handler panicked").into_response()
 }

@@ -7,18 +7,18 @@ mod answers;
 mod apis;
 mod backups;
 mod body;
-mod caller;
+pub(crate) mod caller;
 mod document;
-mod doors;
+pub(crate) mod doors;
 mod fields;
-mod hygiene;
+pub(crate) mod hygiene;
 mod key_answer;
 mod keys;
 mod limits;
 mod log;
 mod management_keys;
 mod organizations;
-mod problem;
+pub(crate) mod problem;
 mod projects;
 mod query;
 mod revocations;
@@ -26,13 +26,12 @@ mod usage;
 
 use std::sync::{Arc, OnceLock};
 
-use axum::middleware::from_fn_with_state;
 use axum::routing::get;
 use keyward_core::permission::Permission as P;
-use tower_http::catch_panic::CatchPanicLayer;
 use utoipa_axum::routes;
 
-use self::doors::{Doors, Rest};
+use self::doors::Doors;
+pub(crate) use self::doors::Rest;
 use self::problem::{Code, Problem};
 use crate::use_cases::Control;
 
@@ -87,19 +86,19 @@ pub fn openapi_json(control: &Arc<Control>) -> String {
     document::written(&doors(Arc::clone(control)).split().1)
 }
 
-/// The REST API as a router. The server around it gives each request its peer's address as
-/// `ConnectInfo<SocketAddr>`, and keeps headers, connections and time within bounds.
-pub fn router(control: Arc<Control>) -> axum::Router {
-    let (router, document) = doors(Arc::clone(&control)).split();
+/// The REST API's routes; what is around them is [`crate::router`]'s.
+pub(crate) fn routes(control: &Arc<Control>) -> axum::Router<Rest> {
+    let (router, document) = doors(Arc::clone(control)).split();
     static DOCUMENT: OnceLock<String> = OnceLock::new();
     let document: &'static str = DOCUMENT.get_or_init(|| document::written(&document));
     router
         .route("/openapi.json", get(move || async move { document::answer(document) }))
-        .fallback(|| async { problem::not_found() })
         .method_not_allowed_fallback(|| async {
             Problem::new(Code::MethodNotAllowed, "See Allow for what is served here.")
         })
-        .layer(CatchPanicLayer::custom(hygiene::caught))
-        .layer(from_fn_with_state(Arc::clone(&control), hygiene::finish))
-        .with_state(control)
+}
+
+/// What nothing of the REST API is answered with.
+pub(crate) fn nothing() -> Problem {
+    problem::not_found()
 }

@@ -180,6 +180,16 @@ impl Problem {
         Problem { log: Some(log.into()), ..Problem::new(Code::Internal, INTERNAL) }
     }
 
+    /// The status that an error is answered with.
+    pub(crate) fn status_of(error: &ControlError) -> StatusCode {
+        code(error).status()
+    }
+
+    /// What is told of an error: what is wrong and what to do.
+    pub(crate) fn detail_of(error: &ControlError) -> String {
+        detail(error)
+    }
+
     /// Its kind.
     pub fn code(&self) -> Code {
         self.code
@@ -358,7 +368,7 @@ fn specific_detail(error: &ControlError) -> String {
 }
 
 /// A wait in whole seconds, rounded up: who waits so long is not refused again for having come too early.
-fn seconds(wait: Duration) -> u64 {
+pub(crate) fn seconds(wait: Duration) -> u64 {
     wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0)).max(1)
 }
 
@@ -368,6 +378,6 @@ pub(super) fn unauthenticated() -> Problem {
 }
 
 /// What nothing is answered with, and what lies outside the caller's boundary.
-pub(super) fn not_found() -> Problem {
+pub(crate) fn not_found() -> Problem {
     ControlError::NotFound.into()
 }

@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ipnet::IpNet;
+use keyward_control::Site;
 use keyward_core::id::ApiName;
 
 use crate::failure::{Exit, Failure, Outcome};
@@ -280,6 +281,13 @@ impl Config {
     pub fn gateway_patience(&self) -> (Duration, Duration) {
         let read = |name| Duration::from_secs(self.count(name));
         (read("gateway.header_timeout_seconds"), read("gateway.body_grace_seconds"))
+    }
+
+    /// The site that people see, given where the control plane listens. A public address is taken for one behind TLS:
+    /// cookies do not travel without.
+    pub fn site(&self, listens: SocketAddr) -> Site {
+        // A setting that is no site was refused when it was read; an empty one is none.
+        Site::new(self.text("control.public_url")).unwrap_or_else(|_| Site::at(listens))
     }
 
     /// The most connections to the control plane.

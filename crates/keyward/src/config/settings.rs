@@ -139,6 +139,13 @@ pub static SETTINGS: &[Setting] = &[
         "threads that serve the check and the gateway listeners; 0 for one a core",
     ),
     setting(
+        "control.public_url",
+        Some("--public-url"),
+        Kind::Site,
+        "",
+        "the address under which people reach the dashboard: https, or http on loopback; empty for control.listen's",
+    ),
+    setting(
         "control.connections_max",
         None,
         Kind::Count { min: 1, max: 1_000_000 },

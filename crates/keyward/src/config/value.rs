@@ -33,6 +33,8 @@ pub enum Kind {
     ApiUrls,
     /// A Valkey or Redis server, without its password; empty for none.
     CounterServer,
+    /// The address of a site for people; empty for the one that follows from where the listener is.
+    Site,
     /// Letters, digits, `_` and `-`.
     Word,
 }
@@ -108,6 +110,11 @@ impl Kind {
                 _ => Err("expected true or false".into()),
             },
             Kind::CounterServer => counter_server(text),
+            Kind::Site if text.is_empty() => Ok(Value::Text(String::new())),
+            Kind::Site => match keyward_control::Site::new(text) {
+                Ok(site) => Ok(Value::Text(site.origin().to_owned())),
+                Err(error) => Err(error.to_string()),
+            },
             Kind::Word if is_word(text) => Ok(Value::Text(text.to_owned())),
             Kind::OneOf(_) | Kind::Word => Err(format!("expected {}", self.expected())),
         }
@@ -150,6 +157,7 @@ impl Kind {
             Kind::ApiAddresses => "a list such as [\"standard=127.0.0.1:7710\"]".into(),
             Kind::ApiUrls => "a list such as [\"standard=http://127.0.0.1:8000\"]".into(),
             Kind::CounterServer => "a URL such as redis://127.0.0.1:6379/0, or rediss:// for TLS".into(),
+            Kind::Site => "an address such as https://keys.example.com, or http on loopback, without a path".into(),
             Kind::Word => "letters, digits, _ and -".into(),
         }
     }

@@ -177,7 +177,7 @@ impl Node {
         let metrics = core.metrics.clone();
         let ops =
             Ops { engine: Arc::clone(&core.engine), store: core.store.clone(), metrics, stopping: stop.clone() };
-        let mut control = keyward_control::router(Arc::clone(&core.control));
+        let mut control = keyward_control::router(Arc::clone(&core.control), config.site(addresses.control));
         match ops_socket {
             Some(bound) => {
                 listener::serve(bound, ops::router(ops, true), limits(OPS_CONNECTIONS_MAX), stop.clone(), &tasks)

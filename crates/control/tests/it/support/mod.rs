@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::{HeaderMap, Method, Request, StatusCode};
+use keyward_control::Site;
 use keyward_control::use_cases::{PeopleOptions, Wanted};
 use keyward_control::{Control, ControlParts};
 use keyward_core::clock::{Entropy, ManualClock, SystemEntropy, Timestamp};
@@ -126,7 +127,7 @@ impl World {
         };
         let made = control.bootstrap("dev", &wanted).await.unwrap();
         World {
-            router: keyward_control::router(Arc::clone(&control)),
+            router: keyward_control::router(Arc::clone(&control), Site::new("https://keys.test").unwrap()),
             operator: made.management_secret.secret().unwrap().expose().to_owned(),
             organization: made.organization.id.to_string(),
             project: made.project.project.id.to_string(),
