@@ -15,6 +15,7 @@ pub use use_cases::{Asked, Caller, Control, ControlError, ControlParts};
 
 use std::sync::Arc;
 
+use axum::extract::Request;
 use axum::middleware::from_fn_with_state;
 use axum::response::IntoResponse;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -22,15 +23,14 @@ use tower_http::catch_panic::CatchPanicLayer;
 /// The control plane's whole router: the REST API under `/v1`, and the dashboard for the rest. The server around it gives
 /// each request its peer's address as `ConnectInfo<SocketAddr>`, and keeps headers, connections and time within bounds.
 pub fn router(control: Arc<Control>, site: Site) -> axum::Router {
-    let (routes, lost) = dashboard::routes(&control, site);
-    let nothing = move |request: axum::extract::Request| async move {
+    let nothing = |request: Request| async move {
         match dashboard::is_asked_for_a_page(request.headers()) {
-            true => lost(request).await,
+            true => dashboard::lost(),
             false => rest::nothing().into_response(),
         }
     };
     rest::routes(&control)
-        .merge(routes)
+        .merge(dashboard::routes(&control, site))
         .fallback(nothing)
         .layer(CatchPanicLayer::custom(rest::hygiene::caught))
         .layer(from_fn_with_state(Arc::clone(&control), rest::hygiene::finish))

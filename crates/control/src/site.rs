@@ -94,9 +94,7 @@ impl Site {
         }
         match (headers.get("sec-fetch-site"), headers.get(header::ORIGIN)) {
             (Some(site), _) => site == "same-origin" || site == "none",
-            (None, Some(origin)) => {
-                origin.to_str().is_ok_and(|origin| origin.eq_ignore_ascii_case(&self.origin))
-            }
+            (None, Some(origin)) => origin.to_str().is_ok_and(|origin| origin.eq_ignore_ascii_case(&self.origin)),
             (None, None) => false,
         }
     }
@@ -117,7 +115,9 @@ mod tests {
 
     #[test]
     fn a_site_is_https_or_on_loopback() {
-        for good in ["https://keys.example.com", "https://keys.example.com/", "http://127.0.0.1:7700", "http://[::1]:1"] {
+        for good in
+            ["https://keys.example.com", "https://keys.example.com/", "http://127.0.0.1:7700", "http://[::1]:1"]
+        {
             assert!(Site::new(good).is_ok(), "{good}");
         }
         for bad in ["", "keys.example.com", "http://keys.example.com", "https://a/b", "ftp://a", "https://u@a"] {

@@ -85,7 +85,8 @@ impl IntoResponse for Failure {
             Failure::Foreign => (
                 StatusCode::FORBIDDEN,
                 "This did not come from here",
-                "The request was sent by another site, so nothing was done. Open the page here and try again.".to_owned(),
+                "The request was sent by another site, so nothing was done. Open the page here and try again."
+                    .to_owned(),
             ),
             Failure::Form(what) => (StatusCode::BAD_REQUEST, "The form cannot be read", what.clone()),
             Failure::Control(error) => told(error),
@@ -146,7 +147,9 @@ pub fn words(error: &ControlError) -> String {
         }
         ControlError::WiderThanCaller(what) => format!("Nobody can hand on more than they have: {what}."),
         ControlError::Invalid(faults) => sentence(faults),
-        ControlError::Conflict(_) => "Somebody else changed the same thing meanwhile. Look again, then repeat it.".into(),
+        ControlError::Conflict(_) => {
+            "Somebody else changed the same thing meanwhile. Look again, then repeat it.".into()
+        }
         ControlError::AcknowledgementRequired(_) => "Read and confirm the statements first.".into(),
         ControlError::SeveralLiveKeys => "Several keys are active: rotate the one you mean.".into(),
         ControlError::RateLimited { retry_after } => {

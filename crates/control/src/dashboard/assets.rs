@@ -57,7 +57,8 @@ mod tests {
 
     #[test]
     fn every_file_that_pages_name_is_there() {
-        for path in ["app.css", "app.js", "icon.svg", "charts.js", "uplot/uPlot.min.css", "uplot/uPlot.iife.min.js"] {
+        for path in ["app.css", "app.js", "icon.svg", "charts.js", "uplot/uPlot.min.css", "uplot/uPlot.iife.min.js"]
+        {
             assert_ne!(url(path), "/assets/none", "{path}");
         }
     }

@@ -1,8 +1,9 @@
 //! Forms as pages send them: URL-encoded, small, and with no field that the page does not have.
 
 use axum::body::Bytes;
-use axum::extract::{FromRequest, Request};
+use axum::extract::{FromRequest, FromRequestParts, Request};
 use http::header;
+use http::request::Parts;
 use serde::de::DeserializeOwned;
 
 use super::answer::Failure;
@@ -33,5 +34,20 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Form<T> {
         }
         let fields = serde_html_form::from_bytes(&bytes);
         fields.map(Form).map_err(|error| Failure::Form(format!("{error}.")))
+    }
+}
+
+/// The query of a page's address. What a page does not know is left out of account, for links that others decorate.
+#[derive(Debug)]
+pub struct Asking<T>(pub T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Asking<T> {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Failure> {
+        let query = parts.uri.query().unwrap_or_default();
+        serde_html_form::from_str(query)
+            .map(Asking)
+            .map_err(|error| Failure::Form(format!("The address: {error}.")))
     }
 }

@@ -4,7 +4,10 @@
 pub fn query(path: &str) -> String {
     match own_path(path) {
         "/" => String::new(),
-        path => format!("?next={}", path.replace('%', "%25").replace('&', "%26").replace('#', "%23").replace('+', "%2B")),
+        path => format!(
+            "?next={}",
+            path.replace('%', "%25").replace('&', "%26").replace('#', "%23").replace('+', "%2B")
+        ),
     }
 }
 
@@ -27,8 +30,19 @@ mod tests {
             assert_eq!(own_path(good), good);
         }
         for bad in [
-            "", "//evil.example", "/\\evil.example", "\\evil", "https://evil.example", "javascript:alert(1)", "/%2f/evil",
-            "/a\r\nSet-Cookie: x=y", "evil", "/../x", "/sign-out", "/v1/changes", "/é",
+            "",
+            "//evil.example",
+            "/\\evil.example",
+            "\\evil",
+            "https://evil.example",
+            "javascript:alert(1)",
+            "/%2f/evil",
+            "/a\r\nSet-Cookie: x=y",
+            "evil",
+            "/../x",
+            "/sign-out",
+            "/v1/changes",
+            "/é",
         ] {
             assert_eq!(own_path(bad), "/", "{bad}");
         }

@@ -169,6 +169,11 @@ impl Caller {
         }
     }
 
+    /// Whether the caller has any place to ask from: false for a person about what is not theirs.
+    pub(crate) fn is_seated(&self) -> bool {
+        !matches!(self, Caller::Person { seat: Seat::Nobody, .. })
+    }
+
     /// The person who asks, where one does.
     pub fn person(&self) -> Option<&Arc<Person>> {
         match self {

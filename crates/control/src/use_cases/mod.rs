@@ -14,7 +14,7 @@ pub mod keys;
 mod log;
 mod management_keys;
 mod organizations;
-mod people;
+pub mod people;
 mod projects;
 mod revocations;
 mod sealed;

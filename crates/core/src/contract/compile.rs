@@ -7,8 +7,8 @@ use super::load::Complaint;
 use super::routes::Known;
 use super::spec::{ExampleSpec, ExpirySpec, GatewaySpec, KeySpec, NameSpec, PlaceSpec, RotationSpec, Spec};
 use super::{
-    Acknowledgements, Contract, Example, ExpiryRule, GatewayRules, KeyRules, LimitHeaders, NameRule, Place, Plan,
-    ProjectRules, Refusals, RotationRules, Routes, Support, duration, is_token, plans,
+    Acknowledgements, Contract, DashboardWords, Example, ExpiryRule, GatewayRules, KeyRules, LimitHeaders,
+    NameRule, Place, Plan, ProjectRules, Refusals, RotationRules, Routes, Support, duration, is_token, plans,
 };
 use crate::scope::Scopes;
 use crate::secret::Format;
@@ -70,6 +70,7 @@ pub(super) fn compile(spec: Spec, resolved: String) -> Result<Contract> {
         refusals: Refusals::compile(&required("refusals", spec.refusals.clone())?)?,
         gateway: gateway(&spec.gateway.clone().unwrap_or_default())?,
         environment_variable: environment_variable(&spec)?,
+        dashboard: DashboardWords::compile(&spec.dashboard.clone().unwrap_or_default())?,
         examples: examples(spec.examples.as_deref().unwrap_or_default())?,
         project,
         plans,

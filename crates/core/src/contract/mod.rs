@@ -6,6 +6,7 @@
 //! `refusals` are what decisions and use cases ask.
 
 mod compile;
+pub mod dashboard;
 pub mod duration;
 mod load;
 mod plans;
@@ -18,6 +19,7 @@ mod tell;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+pub use dashboard::DashboardWords;
 pub use load::{CONTRACT_BYTES_MAX, ContractError, Difference, Presets, differences};
 pub use plans::{Guards, Plan};
 pub use refusals::{Answer, INVALID_KEY, Refusals};
@@ -66,6 +68,8 @@ pub struct Contract {
     pub environment_variable: String,
     /// Documented requests.
     pub examples: Vec<Example>,
+    /// How the dashboard names and explains the API's keys.
+    pub dashboard: DashboardWords,
     /// The contract with everything it extends merged in, as TOML.
     pub resolved: String,
 }

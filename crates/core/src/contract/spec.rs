@@ -6,6 +6,8 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
+use super::dashboard::DashboardSpec;
+
 /// A whole contract file.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -54,6 +56,8 @@ pub struct Spec {
     pub environment_variable: Option<String>,
     /// Documented requests, for `dev`, the docs and the dashboard.
     pub examples: Option<Vec<ExampleSpec>>,
+    /// How the dashboard names and explains the API's keys.
+    pub dashboard: Option<DashboardSpec>,
 }
 
 /// Where people get help.

@@ -171,14 +171,8 @@ pub struct Input<'a> {
 
 impl Input<'_> {
     /// That must be filled in.
-    pub const REQUIRED: Self = Input {
-        is_required: true,
-        autocomplete: None,
-        min_chars: None,
-        max_chars: None,
-        min: None,
-        max: None,
-    };
+    pub const REQUIRED: Self =
+        Input { is_required: true, autocomplete: None, min_chars: None, max_chars: None, min: None, max: None };
 }
 
 /// One of a few to choose from.

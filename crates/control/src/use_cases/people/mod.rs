@@ -12,6 +12,7 @@ mod members;
 mod operators;
 mod passwords;
 mod phrases;
+mod seats;
 mod sessions;
 mod setup;
 mod sign_in;
@@ -44,9 +45,6 @@ const NAME_CHARS_MAX: u32 = 100;
 /// How people are let in.
 #[derive(Debug, Clone)]
 pub struct PeopleOptions {
-    /// Where people reach the dashboard, such as `https://keys.example.com`, without a slash at the end. Its scheme
-    /// says which cookies are set.
-    pub public_url: String,
     /// After how long without use a session ends.
     pub session_idle: Duration,
     /// How long a session lasts at most.
@@ -55,11 +53,7 @@ pub struct PeopleOptions {
 
 impl Default for PeopleOptions {
     fn default() -> Self {
-        PeopleOptions {
-            public_url: "http://127.0.0.1:4280".into(),
-            session_idle: Duration::from_secs(60 * 60),
-            session_max: Duration::from_secs(12 * 60 * 60),
-        }
+        PeopleOptions { session_idle: Duration::from_secs(60 * 60), session_max: Duration::from_secs(12 * 60 * 60) }
     }
 }
 
@@ -159,11 +153,6 @@ impl Token {
 }
 
 impl Control {
-    /// Where people reach the dashboard, without a slash at the end.
-    pub fn public_url(&self) -> &str {
-        &self.people.options.public_url
-    }
-
     /// How many passwords were hashed since the start: what attempts to sign in have cost.
     pub fn passwords_hashed(&self) -> u64 {
         self.people.passwords.hashed()

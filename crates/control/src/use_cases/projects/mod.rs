@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use keyward_core::change::{Expect, KeyRef, ProjectRef, Revision};
 use keyward_core::clock::Timestamp;
+use keyward_core::contract::Contract;
 use keyward_core::id::{OrganizationId, ProjectId};
 use keyward_core::key::{Key, Standing};
 use keyward_core::permission::Permission;
@@ -28,6 +29,10 @@ pub use limits::{OwnLimits, SeenLimit, SeenLimits};
 pub struct SeenProject {
     /// The project.
     pub project: Project,
+    /// Whose it is.
+    pub organization: Organization,
+    /// The contract in force.
+    pub contract: Arc<Contract>,
     /// The contract's word for a project.
     pub noun: String,
     /// How many live keys it may have.
@@ -216,6 +221,8 @@ fn seen(place: Place, active_keys: u64) -> SeenProject {
         active_keys,
         plan: place.seen_plan(),
         has_access: place.has_access(),
+        contract: Arc::clone(&place.api.contract),
+        organization: place.organization,
         project: place.project,
     }
 }

@@ -1,0 +1,72 @@
+//! The start, and an organization's projects.
+
+use axum::extract::{Path, State};
+use axum::response::{IntoResponse, Response};
+use keyward_core::id::OrganizationId;
+use maud::{Markup, html};
+
+use crate::dashboard::Dashboard;
+use crate::dashboard::answer::{Failure, Page, go_to};
+use crate::dashboard::look::Icon;
+use crate::dashboard::look::parts::{self, Tone, badge, number};
+use crate::dashboard::place::{OrganizationPlace, OrganizationTab};
+use crate::dashboard::visit::Visit;
+use crate::use_cases::SeenProject;
+
+/// How many projects are shown at once.
+const SHOWN: u32 = 100;
+
+/// The start: the one organization, the choice of several, or the operator's pages.
+pub async fn start(State(_dashboard): State<Dashboard>, visit: Visit) -> Result<Response, Failure> {
+    let person = visit.person();
+    match &person.memberships[..] {
+        [] if person.is_operator => Ok(go_to("/operator/organizations")),
+        [first, ..] => Ok(go_to(&format!("/organizations/{}", first.organization))),
+        [] => Ok(go_to("/account")),
+    }
+}
+
+/// An organization's projects.
+pub async fn projects(
+    State(dashboard): State<Dashboard>,
+    visit: Visit,
+    Path(id): Path<OrganizationId>,
+) -> Result<Response, Failure> {
+    let place = OrganizationPlace::find(&dashboard, &visit, id).await?;
+    let found = dashboard.control.projects(&place.asked, id, None, SHOWN).await?;
+    let frame = place.frame(&visit, OrganizationTab::Projects, "Projects");
+    Ok(Page::new(frame, ProjectsView { projects: &found.items }.draw()).into_response())
+}
+
+/// What the page shows.
+pub struct ProjectsView<'a> {
+    /// The projects, newest first.
+    pub projects: &'a [SeenProject],
+}
+
+impl ProjectsView<'_> {
+    fn draw(&self) -> Markup {
+        html! {
+            (parts::head("Projects", "Each has keys, usage and limits of its own.", ""))
+            @if self.projects.is_empty() {
+                (parts::card(parts::empty(Icon::Folder, "No projects yet", "A project opens one API to your programs.", "")))
+            } @else {
+                ul.plain.cards { @for project in self.projects { li { (tile(project)) } } }
+            }
+        }
+    }
+}
+
+fn tile(seen: &SeenProject) -> Markup {
+    let project = &seen.project;
+    html! {
+        a.card.tile href={ "/projects/" (project.id) "/keys" } {
+            strong { (project.name) }
+            span.soft { (seen.contract.title) }
+            span.actions {
+                @if project.state.is_active() { (badge(Tone::Good, "active")) } @else { (badge(Tone::Bad, "suspended")) }
+                span.small.soft { (number(seen.active_keys)) " active keys · " (seen.plan.title) }
+            }
+        }
+    }
+}

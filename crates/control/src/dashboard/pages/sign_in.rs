@@ -1,0 +1,126 @@
+//! Signing in with a password, and signing out.
+
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use keyward_core::secret::Secret;
+use maud::{Markup, html};
+use serde::Deserialize;
+
+use crate::dashboard::Dashboard;
+use crate::dashboard::answer::{Failure, Page, form_notice, go_to};
+use crate::dashboard::form::{Asking, Form};
+use crate::dashboard::look::Frame;
+use crate::dashboard::look::parts::{Field, Input};
+use crate::dashboard::next::own_path;
+use crate::dashboard::visit::{Guest, SESSION_COOKIE, Visit};
+use crate::use_cases::ControlError;
+use crate::use_cases::people::SignedIn;
+
+/// The cookie by which a browser that somebody signed in with before is known.
+const DEVICE_COOKIE: &str = "device";
+/// How long a browser is known, in seconds: a year.
+const DEVICE_SECONDS: i64 = 365 * 86_400;
+
+/// Where to go afterwards.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Afterwards {
+    next: String,
+}
+
+/// What the form sends.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SignInForm {
+    email: String,
+    password: String,
+    #[serde(default)]
+    next: String,
+}
+
+/// The page.
+pub async fn page(Asking(afterwards): Asking<Afterwards>) -> Response {
+    let view = SignInView { email: "", next: own_path(&afterwards.next), error: None };
+    view.page().into_response()
+}
+
+/// Signs in.
+pub async fn submit(
+    State(dashboard): State<Dashboard>,
+    Guest(visitor): Guest,
+    headers: HeaderMap,
+    Form(form): Form<SignInForm>,
+) -> Result<Response, Failure> {
+    let device = dashboard.site.read_cookie(&headers, DEVICE_COOKIE);
+    let password = Secret::new(form.password);
+    match dashboard.control.sign_in(&form.email, &password, device, &visitor).await {
+        Ok(signed_in) => Ok(let_in(&dashboard, &signed_in, own_path(&form.next))),
+        Err(
+            error @ (ControlError::BadCredentials | ControlError::RateLimited { .. } | ControlError::Invalid(_)),
+        ) => {
+            let view = SignInView { email: &form.email, next: own_path(&form.next), error: Some(&error) };
+            Ok(view.page().with_status(StatusCode::UNAUTHORIZED).into_response())
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Ends the session, on the server and in the browser.
+pub async fn sign_out(State(dashboard): State<Dashboard>, visit: Visit) -> Result<Response, Failure> {
+    dashboard.control.sign_out(&visit.current).await?;
+    let mut response = go_to("/sign-in");
+    set_cookie(&mut response, &dashboard.site.no_cookie(SESSION_COOKIE));
+    response.headers_mut().insert("clear-site-data", HeaderValue::from_static("\"cache\""));
+    Ok(response)
+}
+
+/// The way in for somebody who has just signed in, by whatever means.
+pub fn let_in(dashboard: &Dashboard, signed_in: &SignedIn, path: &str) -> Response {
+    let mut response = go_to(path);
+    set_cookie(&mut response, &dashboard.site.cookie(SESSION_COOKIE, signed_in.secret.expose(), None));
+    let device = dashboard.site.cookie(DEVICE_COOKIE, signed_in.device.expose(), Some(DEVICE_SECONDS));
+    set_cookie(&mut response, &device);
+    response
+}
+
+fn set_cookie(response: &mut Response, cookie: &str) {
+    if let Ok(mut value) = HeaderValue::from_str(cookie) {
+        value.set_sensitive(true);
+        response.headers_mut().append(header::SET_COOKIE, value);
+    }
+}
+
+/// What the page shows.
+pub struct SignInView<'a> {
+    /// What was filled in before.
+    pub email: &'a str,
+    /// Where to go afterwards.
+    pub next: &'a str,
+    /// What went wrong.
+    pub error: Option<&'a ControlError>,
+}
+
+impl SignInView<'_> {
+    fn page(&self) -> Page {
+        Page::new(Frame::titled("Sign in"), self.draw())
+    }
+
+    fn draw(&self) -> Markup {
+        let email = Input { autocomplete: Some("username"), ..Input::REQUIRED };
+        let password = Input { autocomplete: Some("current-password"), ..Input::REQUIRED };
+        html! {
+            div.alone.stack {
+                h1 { "Sign in" }
+                @if let Some(error) = self.error { (form_notice(error)) }
+                section.card { form.inner method="post" action="/sign-in" {
+                    (Field::new("email", "E-mail address").line("email", self.email, email))
+                    (Field::new("password", "Password").line("password", "", password))
+                    input type="hidden" name="next" value=(self.next);
+                    button.button.primary.whole type="submit" { "Sign in" }
+                } }
+                p.soft.small { "Accounts come by invitation: an owner of your organization can send you one." }
+            }
+        }
+    }
+}

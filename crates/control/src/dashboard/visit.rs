@@ -1,0 +1,103 @@
+//! Who visits a page: the person behind the session cookie, with the seat that they have at the place the page is about.
+//! Read anew for every request, so that what was taken away is gone with the next click (trust.md T07, W05).
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use axum::extract::{ConnectInfo, FromRequestParts};
+use http::header;
+use http::request::Parts;
+use keyward_core::change::Origin;
+use keyward_core::id::OrganizationId;
+use keyward_core::people::Person;
+
+use super::Dashboard;
+use super::answer::Failure;
+use super::look::Who;
+use crate::rest::caller::RequestId;
+use crate::use_cases::people::{Current, Visitor};
+use crate::use_cases::{Asked, ControlError};
+
+/// Who comes, signed in or not.
+#[derive(Debug, Clone)]
+pub struct Guest(pub Visitor);
+
+impl FromRequestParts<Dashboard> for Guest {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, _: &Dashboard) -> Result<Self, Failure> {
+        let browser = parts.headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok());
+        let browser = browser.unwrap_or_default().to_owned();
+        Ok(Guest(Visitor { origin: origin(parts), browser }))
+    }
+}
+
+/// Somebody who is signed in.
+#[derive(Debug, Clone)]
+pub struct Visit {
+    /// Who, by which session.
+    pub current: Current,
+    /// From where.
+    pub visitor: Visitor,
+}
+
+impl FromRequestParts<Dashboard> for Visit {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, dashboard: &Dashboard) -> Result<Self, Failure> {
+        let Guest(visitor) = Guest::from_request_parts(parts, dashboard).await?;
+        let found = match dashboard.site.read_cookie(&parts.headers, SESSION_COOKIE) {
+            Some(presented) => dashboard.control.current(presented).await?,
+            None => None,
+        };
+        match found {
+            Some(current) => Ok(Visit { current, visitor }),
+            // What was to be changed is not changed by coming back to it: only a page is.
+            None if parts.method.is_safe() => {
+                let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
+                Err(Failure::SignIn { path: path.to_owned() })
+            }
+            None => Err(Failure::SignIn { path: "/".into() }),
+        }
+    }
+}
+
+impl Visit {
+    /// The person.
+    pub fn person(&self) -> &Arc<Person> {
+        &self.current.person
+    }
+
+    /// What they ask about an organization; who is nothing there is told that there is nothing.
+    pub fn in_organization(&self, id: OrganizationId) -> Asked {
+        self.current.asked_in(id, self.visitor.origin.clone())
+    }
+
+    /// What they ask as an operator.
+    ///
+    /// # Errors
+    /// Who is none is told that there is nothing.
+    pub fn as_operator(&self) -> Result<Asked, Failure> {
+        match self.current.person.is_operator {
+            true => Ok(self.current.asked_everywhere(self.visitor.origin.clone())),
+            false => Err(Failure::Control(ControlError::NotFound)),
+        }
+    }
+
+    /// How the top bar shows them.
+    pub fn who(&self) -> Who {
+        let Person { name, email, is_operator, .. } = &*self.current.person;
+        Who { name: name.clone(), email: email.clone(), is_operator: *is_operator }
+    }
+}
+
+/// The cookie that holds a session's secret.
+pub const SESSION_COOKIE: &str = "session";
+
+fn origin(parts: &Parts) -> Origin {
+    let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>();
+    Origin {
+        address: peer.map(|peer| peer.0.ip().to_canonical()),
+        request_id: parts.extensions.get::<RequestId>().map(|id| id.0.clone()),
+    }
+}
