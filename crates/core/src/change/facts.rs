@@ -60,8 +60,9 @@ impl Change {
                 | PersonChange::Joined { .. } => false,
             },
             Change::Invitation { what, .. } => match what {
-                InvitationChange::Withdrawn => true,
-                InvitationChange::Created { .. } | InvitationChange::Accepted { .. } => false,
+                // It opens nothing any more: the journal must know, so that no restore makes it open again.
+                InvitationChange::Accepted { .. } | InvitationChange::Withdrawn => true,
+                InvitationChange::Created { .. } => false,
             },
         }
     }

@@ -153,6 +153,7 @@ impl World {
             digest: new_digest(),
             scopes: Scopes::all(),
             boundary: Boundary::Everything,
+            minted_by: None,
             created_at: self.now,
             expires_at: None,
             revoked_at: None,

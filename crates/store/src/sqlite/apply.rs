@@ -1,4 +1,5 @@
-//! Which records a change touches. What it does to a record is core's business (`Key::apply` and its like).
+//! Which records a change touches. What it does to a record is core's business (`Key::apply` and its like); changes
+//! of people and invitations are [`super::people`]'s.
 
 use keyward_core::change::{
     Change, Expect, KeyChange, ManagementKeyChange, OrganizationChange, ProjectChange, Revision,
@@ -9,6 +10,7 @@ use keyward_core::key::Key;
 use keyward_core::store::StoreError;
 use keyward_core::tenancy::{Api, ManagementKey, Organization, Project};
 
+use super::people;
 use super::records::{DigestKind, Records, Refusal};
 
 /// Makes one change, under its revision. Records that it makes get the revision as their own, in the change
@@ -25,12 +27,18 @@ pub(super) async fn apply(
         Change::Project { of, what } => project(records, of.id, what, at, revision).await,
         Change::Key { of, what } => key(records, of.id, what, at, revision).await,
         Change::ManagementKey { id, what } => management_key(records, *id, what, at, revision).await,
+        Change::Person { id, what } => people::person(records, *id, what, at, revision).await,
+        Change::Invitation { id, what, .. } => people::invitation(records, *id, what, at, revision).await,
         Change::Store { .. } => Ok(()),
+    }?;
+    if let Some(person) = change.ends_sessions_of() {
+        records.signed_out.put(person, ());
     }
+    Ok(())
 }
 
 /// Whoever proposed this saw another state: something is there already, or is not there.
-fn conflict<T>(expect: Expect) -> Result<T, Refusal> {
+pub(super) fn conflict<T>(expect: Expect) -> Result<T, Refusal> {
     Err(StoreError::Conflict(expect).into())
 }
 

@@ -3,6 +3,7 @@
 use keyward_core::change::{Expect, Revision};
 use keyward_core::clock::Timestamp;
 use keyward_core::key::Key;
+use keyward_core::people::{Invitation, Person};
 use keyward_core::tenancy::{Api, ManagementKey, Organization, Project};
 
 use super::records::{Kept, Records, Refusal};
@@ -16,6 +17,12 @@ pub(super) async fn holds(records: &mut Records<'_>, expect: &Expect, at: Timest
         Expect::Project(id, revision) => stands_at::<Project>(records, id, *revision).await,
         Expect::Key(id, revision) => stands_at::<Key>(records, id, *revision).await,
         Expect::ManagementKey(id, revision) => stands_at::<ManagementKey>(records, id, *revision).await,
+        Expect::Person(id, revision) => stands_at::<Person>(records, id, *revision).await,
+        Expect::NoPerson(email) => Ok(records.person_with_email(email).await?.is_none()),
+        Expect::NoOperator => Ok(!records.has_operator().await?),
+        Expect::OperatorBeside(person) => records.has_operator_beside(*person).await,
+        Expect::OwnerBeside(organization, person) => records.has_owner_beside(*organization, *person).await,
+        Expect::Invitation(id, revision) => stands_at::<Invitation>(records, id, *revision).await,
         Expect::LiveKeysBelow { project, limit } => Ok(records.live_keys(*project, at).await? < i64::from(*limit)),
     }
 }
@@ -35,7 +42,7 @@ macro_rules! revised {
     )*};
 }
 
-revised!(Api Organization Project Key ManagementKey);
+revised!(Api Organization Project Key ManagementKey Person Invitation);
 
 async fn stands_at<R: Revised>(records: &mut Records<'_>, id: &R::Id, revision: Revision) -> Result<bool, Refusal> {
     Ok(records.load::<R>(id).await?.is_some_and(|found| found.revision() == revision))

@@ -1,10 +1,13 @@
 //! Reads together what the proposals of a batch will ask for one by one: a few statements a batch instead of
 //! several a proposal. Only speed hangs on it; whatever is not foreseen is read when it is asked for.
 
-use keyward_core::change::{Change, Expect, KeyChange, ManagementKeyChange, ProjectChange, Proposal};
+use keyward_core::change::{
+    Change, Expect, InvitationChange, KeyChange, ManagementKeyChange, PersonChange, ProjectChange, Proposal,
+};
 use keyward_core::clock::Timestamp;
-use keyward_core::id::{ApiName, KeyId, ManagementKeyId, OrganizationId, ProjectId};
+use keyward_core::id::{ApiName, InvitationId, KeyId, ManagementKeyId, OrganizationId, PersonId, ProjectId};
 use keyward_core::key::Key;
+use keyward_core::people::{Invitation, Person};
 use keyward_core::secret::Digest;
 use keyward_core::tenancy::{Api, ManagementKey, Organization, Project};
 
@@ -18,8 +21,12 @@ struct Asked {
     organizations: Vec<OrganizationId>,
     management_keys: Vec<ManagementKeyId>,
     apis: Vec<ApiName>,
+    people: Vec<PersonId>,
+    invitations: Vec<InvitationId>,
     digests: Vec<Digest>,
     management_digests: Vec<Digest>,
+    invitation_digests: Vec<Digest>,
+    emails: Vec<String>,
     requests: Vec<(String, String)>,
     live_keys: Vec<(ProjectId, Timestamp)>,
 }
@@ -36,6 +43,10 @@ pub(super) async fn read(records: &mut Records<'_>, proposals: &[Proposal]) -> R
     records.fetch::<Project>(&asked.projects).await?;
     records.fetch::<Key>(&asked.keys).await?;
     records.fetch::<ManagementKey>(&asked.management_keys).await?;
+    records.fetch::<Person>(&asked.people).await?;
+    records.fetch::<Invitation>(&asked.invitations).await?;
+    records.fetch_emails(&asked.emails).await?;
+    records.fetch_holders(DigestKind::Invitation, &asked.invitation_digests).await?;
     records.fetch_holders(DigestKind::Key, &asked.digests).await?;
     records.fetch_holders(DigestKind::ManagementKey, &asked.management_digests).await?;
     asked.live_keys.sort_unstable();
@@ -55,6 +66,11 @@ impl Asked {
                 Expect::Project(id, _) => self.projects.push(*id),
                 Expect::Key(id, _) => self.keys.push(*id),
                 Expect::ManagementKey(id, _) => self.management_keys.push(*id),
+                Expect::Person(id, _) => self.people.push(*id),
+                Expect::NoPerson(email) => self.emails.push(email.clone()),
+                Expect::Invitation(id, _) => self.invitations.push(*id),
+                // Seldom, and asked for with what the proposals before moved left out.
+                Expect::NoOperator | Expect::OperatorBeside(_) | Expect::OwnerBeside(..) => {}
                 Expect::LiveKeysBelow { project, .. } => self.live_keys.push((*project, proposal.at)),
             }
         }
@@ -86,6 +102,20 @@ impl Asked {
                 if let ManagementKeyChange::Created { key: new } | ManagementKeyChange::Rotated { new } = what {
                     self.management_keys.push(new.id);
                     self.management_digests.push(new.digest);
+                }
+            }
+            Change::Person { id, what } => {
+                self.people.push(*id);
+                self.organizations.extend(change.organization());
+                if let PersonChange::Created { person, .. } = what {
+                    self.emails.push(person.email.clone());
+                }
+            }
+            Change::Invitation { id, organization, what } => {
+                self.invitations.push(*id);
+                self.organizations.extend(*organization);
+                if let InvitationChange::Created { invitation } = what {
+                    self.invitation_digests.push(invitation.digest);
                 }
             }
             Change::Store { .. } => {}

@@ -2,7 +2,8 @@
 //!
 //! [`open`] opens what [`check`] has looked at; [`writer`] and [`batch`] write (group commit), [`expect`] and [`apply`] on
 //! [`records`] in memory, which [`foresee`] reads and [`rows`] writes back; [`writes`] are no changes, [`blocks`] exchanges
-//! units of [`quotas`]; [`read`], [`log`], [`usage`], [`counts`], [`rates`] and [`events`] read, [`verify`] checks the log, [`journal`] and [`heads`] are the two files beside the database, [`backup`], [`mod@restore`]
+//! units of [`quotas`]; [`sessions`] come and go beside them; [`people`], [`people_rows`] and [`people_read`] do for people what the others do
+//! for the rest; [`read`], [`log`], [`usage`], [`counts`], [`rates`] and [`events`] read, [`verify`] checks the log, [`journal`] and [`heads`] are the two files beside the database, [`backup`], [`mod@restore`]
 //! and [`switch`] copy and put back ([`timeline`], [`replay`] and [`narrowing`] say what of the journal is
 //! made again). Query texts keep to what PostgreSQL also reads; the types named below
 //! are all that ties them to SQLite.
@@ -26,6 +27,9 @@ mod journal;
 mod log;
 mod narrowing;
 mod open;
+mod people;
+mod people_read;
+mod people_rows;
 mod peppers;
 mod place;
 mod quotas;
@@ -36,6 +40,7 @@ mod records;
 mod replay;
 mod restore;
 mod rows;
+mod sessions;
 mod switch;
 mod timeline;
 mod usage;
@@ -54,15 +59,19 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use keyward_core::change::{Entry, Idempotency, Proposal, Revision};
 use keyward_core::clock::{Clock, Timestamp};
-use keyward_core::id::{ApiName, KeyId, ManagementKeyId, OrganizationId, ProjectId, StoreId};
+use keyward_core::id::{
+    ApiName, InvitationId, KeyId, ManagementKeyId, OrganizationId, PersonId, ProjectId, SessionId, StoreId,
+};
 use keyward_core::key::Key;
 use keyward_core::limits::QuotaCounter;
 use keyward_core::limits::block::{BlockAnswer, BlockAsk, Tally};
 use keyward_core::log::{LogKeys, SignedHead};
+use keyward_core::people::{Identity, Invitation, PasswordHash, Person};
 use keyward_core::secret::{Digest, PepperVersion};
+use keyward_core::session::{Session, SignInLink};
 use keyward_core::store::{
-    Canary, ChangeFilter, EventFilter, EventPosition, KeyFilter, KeyInContext, LogVerdict, Page, Read, Result,
-    SavedRate, Store, StoreError,
+    Canary, ChangeFilter, EventFilter, EventPosition, KeyFilter, KeyInContext, LogVerdict, Page, PersonFilter,
+    Read, Result, SavedRate, SessionsOf, Store, StoreError,
 };
 use keyward_core::tenancy::{Api, ManagementKey, Organization, Project};
 use keyward_core::usage::{Event, Fold, KeyUsage, UsageBatch, UsageCount, UsageRow};
@@ -75,6 +84,7 @@ use forget::Old;
 use health::Health;
 use peppers::PepperWrite;
 use place::FileIdentity;
+use sessions::SessionWrite;
 use writer::Command;
 use writes::Write;
 
@@ -286,6 +296,77 @@ impl Store for SqliteStore {
 
     async fn management_key_by_digest(&self, digest: &Digest) -> Result<Read<Option<ManagementKey>>> {
         read::management_key_by_digest(&mut *self.reader().await?, &self.log_keys, digest).await
+    }
+
+    async fn person(&self, id: PersonId) -> Result<Option<Person>> {
+        read::one(&mut *self.reader().await?, &self.log_keys, id.to_string()).await
+    }
+
+    async fn person_by_email(&self, email: &str) -> Result<Option<Person>> {
+        people_read::by_email(&mut *self.reader().await?, &self.log_keys, email).await
+    }
+
+    async fn person_by_identity(&self, identity: &Identity) -> Result<Option<Person>> {
+        people_read::by_identity(&mut *self.reader().await?, &self.log_keys, identity).await
+    }
+
+    async fn people(&self, filter: &PersonFilter, page: Page) -> Result<Vec<Person>> {
+        people_read::people(&mut *self.reader().await?, &self.log_keys, filter, page).await
+    }
+
+    async fn password(&self, person: PersonId) -> Result<Option<PasswordHash>> {
+        people_read::password(&mut *self.reader().await?, &self.log_keys, person).await
+    }
+
+    async fn invitation(&self, id: InvitationId) -> Result<Option<Invitation>> {
+        read::one(&mut *self.reader().await?, &self.log_keys, id.to_string()).await
+    }
+
+    async fn invitation_by_digest(&self, digest: &Digest) -> Result<Option<Invitation>> {
+        people_read::invitation_by_digest(&mut *self.reader().await?, &self.log_keys, digest).await
+    }
+
+    async fn invitations(&self, organization: Option<OrganizationId>, page: Page) -> Result<Vec<Invitation>> {
+        people_read::invitations(&mut *self.reader().await?, &self.log_keys, organization, page).await
+    }
+
+    async fn add_session(&self, session: &Session) -> Result<()> {
+        self.write(Write::Sessions(SessionWrite::Add(Box::new(session.clone())))).await.map(|_| ())
+    }
+
+    async fn session_by_digest(&self, digest: &Digest) -> Result<Option<Session>> {
+        sessions::by_digest(&mut *self.reader().await?, &self.log_keys, digest).await
+    }
+
+    async fn sessions(&self, person: PersonId) -> Result<Vec<Session>> {
+        sessions::of_person(&mut *self.reader().await?, &self.log_keys, person).await
+    }
+
+    async fn touch_session(&self, id: SessionId, seen_at: Timestamp) -> Result<()> {
+        self.write(Write::Sessions(SessionWrite::Touch { id, seen_at })).await.map(|_| ())
+    }
+
+    async fn end_sessions(&self, which: &SessionsOf) -> Result<()> {
+        self.write(Write::Sessions(SessionWrite::End(*which))).await.map(|_| ())
+    }
+
+    async fn add_sign_in_link(&self, link: &SignInLink) -> Result<()> {
+        self.write(Write::Sessions(SessionWrite::AddLink(Box::new(link.clone())))).await.map(|_| ())
+    }
+
+    async fn sign_in_link(&self, digest: &Digest) -> Result<Option<SignInLink>> {
+        sessions::link(&mut *self.reader().await?, &self.log_keys, digest).await
+    }
+
+    async fn take_sign_in_link(&self, digest: &Digest) -> Result<Option<SignInLink>> {
+        // A link never changes: who deletes it has what was read before.
+        let Some(link) = self.sign_in_link(digest).await? else { return Ok(None) };
+        let taken = self.write(Write::Sessions(SessionWrite::TakeLink(*digest))).await?;
+        Ok(taken.then_some(link))
+    }
+
+    async fn forget_sessions(&self, unused_since: Timestamp, now: Timestamp, limit: u32) -> Result<bool> {
+        self.write(Write::Sessions(SessionWrite::Forget { unused_since, now, limit })).await
     }
 
     async fn idempotency(&self, caller: &str, key: &str) -> Result<Option<Idempotency>> {

@@ -218,7 +218,7 @@ pub(super) async fn keys(
 }
 
 /// A list, where every record is what the columns it was found by say.
-fn within<R: Record>(records: Vec<R>, fits: impl Fn(&R) -> bool) -> Result<Vec<R>> {
+pub(super) fn within<R: Record>(records: Vec<R>, fits: impl Fn(&R) -> bool) -> Result<Vec<R>> {
     match records.iter().find(|record| !fits(record)) {
         None => Ok(records),
         Some(record) => {
@@ -244,6 +244,6 @@ pub(super) async fn idempotency(
     row.map(|row| record::idempotency_of(&row).map_err(read_failure)).transpose()
 }
 
-fn before(page: Page) -> i64 {
+pub(super) fn before(page: Page) -> i64 {
     page.before.map_or(i64::MAX, |before| before.0)
 }

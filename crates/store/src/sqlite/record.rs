@@ -6,6 +6,8 @@ use std::fmt::Display;
 use keyward_core::change::Idempotency;
 use keyward_core::key::{Key, KeyState};
 use keyward_core::log::LogKeys;
+use keyward_core::people::{Invitation, Person};
+use keyward_core::session::{Session, SignInLink};
 use keyward_core::store::{Result, StoreError};
 use keyward_core::tenancy::{Api, ManagementKey, Organization, Project};
 use serde::Serialize;
@@ -15,10 +17,14 @@ use sqlx::Row as _;
 use super::Row;
 use super::error::read_failure;
 
-/// A record that the state is made of.
-pub(super) trait Record: Serialize + DeserializeOwned + Clone + Send + Sync {
+/// What is kept as JSON with a seal.
+pub(super) trait Sealable: Serialize + DeserializeOwned {
     /// What seals call it.
     const KIND: &'static str;
+}
+
+/// A record that the state is made of.
+pub(super) trait Record: Sealable + Clone + Send + Sync {
     /// Reads `record` and `seal` of the one whose id is `$1`.
     const SELECT: &'static str;
     /// Reads `id`, `record` and `seal` of those whose ids follow in a list, up to its closing bracket.
@@ -30,8 +36,11 @@ pub(super) trait Record: Serialize + DeserializeOwned + Clone + Send + Sync {
 
 macro_rules! records {
     ($($name:ident, $id:ident, $kind:literal, $table:literal;)*) => {$(
-        impl Record for $name {
+        impl Sealable for $name {
             const KIND: &'static str = $kind;
+        }
+
+        impl Record for $name {
             const SELECT: &'static str =
                 concat!("SELECT record, seal FROM ", $table, " WHERE ", stringify!($id), " = $1");
             const SELECT_AMONG: &'static str = concat!(
@@ -52,6 +61,16 @@ records! {
     Organization, id, "organization", "organizations";
     ManagementKey, id, "management_key", "management_keys";
     Api, name, "api", "apis";
+    Person, id, "person", "people";
+    Invitation, id, "invitation", "invitations";
+}
+
+impl Sealable for Session {
+    const KIND: &'static str = "session";
+}
+
+impl Sealable for SignInLink {
+    const KIND: &'static str = "sign_in_link";
 }
 
 /// A record's JSON and the seal over it.
@@ -60,7 +79,7 @@ pub(super) struct Sealed {
     pub(super) seal: [u8; 16],
 }
 
-pub(super) fn seal<R: Record>(log_keys: &LogKeys, record: &R) -> Result<Sealed> {
+pub(super) fn seal<R: Sealable>(log_keys: &LogKeys, record: &R) -> Result<Sealed> {
     let json = serde_json::to_string(record)
         .map_err(|error| StoreError::Damaged(format!("a {} cannot be written as JSON: {error}", R::KIND)))?;
     let seal = log_keys.seal(R::KIND, json.as_bytes());
@@ -68,7 +87,7 @@ pub(super) fn seal<R: Record>(log_keys: &LogKeys, record: &R) -> Result<Sealed> 
 }
 
 /// Reads the record in the columns `record` and `seal` of a row.
-pub(super) fn open<R: Record>(log_keys: &LogKeys, row: &Row) -> Result<R> {
+pub(super) fn open<R: Sealable>(log_keys: &LogKeys, row: &Row) -> Result<R> {
     open_columns(log_keys, row, "record", "seal")
 }
 
@@ -82,7 +101,7 @@ pub(super) fn open_as<R: Record>(log_keys: &LogKeys, row: &Row, id: &impl Displa
 }
 
 /// Reads a record from columns of these names.
-pub(super) fn open_columns<R: Record>(log_keys: &LogKeys, row: &Row, record: &str, seal: &str) -> Result<R> {
+pub(super) fn open_columns<R: Sealable>(log_keys: &LogKeys, row: &Row, record: &str, seal: &str) -> Result<R> {
     let json: &[u8] = row.try_get(record).map_err(read_failure)?;
     let seal: &[u8] = row.try_get(seal).map_err(read_failure)?;
     if !log_keys.has_sealed(R::KIND, json, seal) {
@@ -133,3 +152,11 @@ pub(super) fn digest_row(digest: &[u8], key: &str, pepper: i64) -> Vec<u8> {
 
 /// The kind of that seal.
 pub(super) const DIGEST_KIND: &str = "digest";
+
+/// What the seal over a password covers: nobody gets in with another's.
+pub(super) fn password_row(person: &str, phc: &str) -> Vec<u8> {
+    [person.as_bytes(), b"\0", phc.as_bytes()].concat()
+}
+
+/// The kind of that seal.
+pub(super) const PASSWORD_KIND: &str = "password";

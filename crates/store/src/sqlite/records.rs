@@ -9,9 +9,10 @@ use std::hash::Hash;
 
 use keyward_core::change::Idempotency;
 use keyward_core::clock::Timestamp;
-use keyward_core::id::{ApiName, KeyId, ManagementKeyId, OrganizationId, ProjectId};
+use keyward_core::id::{ApiName, InvitationId, KeyId, ManagementKeyId, OrganizationId, PersonId, ProjectId};
 use keyward_core::key::Key;
 use keyward_core::log::LogKeys;
+use keyward_core::people::{Identity, Invitation, PasswordHash, Person};
 use keyward_core::secret::Digest;
 use keyward_core::store::StoreError;
 use keyward_core::tenancy::{Api, ManagementKey, Organization, Project};
@@ -46,11 +47,11 @@ impl From<sqlx::Error> for Refusal {
 #[derive(Debug)]
 pub(super) struct Layers<I, V> {
     /// As the database has them.
-    found: HashMap<I, Option<V>>,
+    pub(super) found: HashMap<I, Option<V>>,
     /// As the accepted proposals leave them.
     pub(super) moved: HashMap<I, V>,
     /// As the proposal at hand leaves them.
-    pending: HashMap<I, V>,
+    pub(super) pending: HashMap<I, V>,
 }
 
 impl<I, V> Default for Layers<I, V> {
@@ -61,7 +62,7 @@ impl<I, V> Default for Layers<I, V> {
 
 impl<I: Hash + Eq + Clone, V: Clone> Layers<I, V> {
     /// The value as the proposal at hand sees it; none where the database was not asked yet.
-    fn get(&self, id: &I) -> Option<Option<&V>> {
+    pub(super) fn get(&self, id: &I) -> Option<Option<&V>> {
         let moved = self.pending.get(id).or_else(|| self.moved.get(id));
         moved.map(Some).or_else(|| self.found.get(id).map(Option::as_ref))
     }
@@ -114,6 +115,8 @@ kept! {
     Organization: OrganizationId in organizations by id;
     ManagementKey: ManagementKeyId in management_keys by id;
     Api: ApiName in apis by name;
+    Person: PersonId in people by id;
+    Invitation: InvitationId in invitations by id;
 }
 
 /// Whose a digest is.
@@ -128,9 +131,19 @@ pub(super) struct Records<'a> {
     pub(super) organizations: Layers<OrganizationId, Organization>,
     pub(super) management_keys: Layers<ManagementKeyId, ManagementKey>,
     pub(super) apis: Layers<ApiName, Api>,
+    pub(super) people: Layers<PersonId, Person>,
+    pub(super) invitations: Layers<InvitationId, Invitation>,
     /// Digests of keys. Those moved are of keys that the transaction makes.
     pub(super) digests: DigestOf,
     pub(super) management_digests: DigestOf,
+    pub(super) invitation_digests: DigestOf,
+    /// Whose mail addresses and identities these are: nobody loses one.
+    pub(super) emails: Layers<String, PersonId>,
+    pub(super) identities: Layers<Identity, PersonId>,
+    /// Passwords that are set, or taken away. They are only written here.
+    pub(super) passwords: Layers<PersonId, Option<PasswordHash>>,
+    /// People whose sessions end.
+    pub(super) signed_out: Layers<PersonId, ()>,
     /// Records of requests by caller and key, with the time of those that the transaction makes.
     pub(super) requests: Layers<(String, String), (Idempotency, Timestamp)>,
     /// Live keys by project and time, as the database has them.
@@ -147,8 +160,15 @@ impl<'a> Records<'a> {
             organizations: Layers::default(),
             management_keys: Layers::default(),
             apis: Layers::default(),
+            people: Layers::default(),
+            invitations: Layers::default(),
             digests: Layers::default(),
             management_digests: Layers::default(),
+            invitation_digests: Layers::default(),
+            emails: Layers::default(),
+            identities: Layers::default(),
+            passwords: Layers::default(),
+            signed_out: Layers::default(),
             requests: Layers::default(),
             live: HashMap::new(),
         }
@@ -163,6 +183,13 @@ impl<'a> Records<'a> {
         self.apis.accept();
         self.digests.accept();
         self.management_digests.accept();
+        self.people.accept();
+        self.invitations.accept();
+        self.invitation_digests.accept();
+        self.emails.accept();
+        self.identities.accept();
+        self.passwords.accept();
+        self.signed_out.accept();
         self.requests.accept();
     }
 
@@ -175,6 +202,13 @@ impl<'a> Records<'a> {
         self.apis.refuse();
         self.digests.refuse();
         self.management_digests.refuse();
+        self.people.refuse();
+        self.invitations.refuse();
+        self.invitation_digests.refuse();
+        self.emails.refuse();
+        self.identities.refuse();
+        self.passwords.refuse();
+        self.signed_out.refuse();
         self.requests.refuse();
     }
 
@@ -324,11 +358,12 @@ impl<'a> Records<'a> {
     }
 }
 
-/// Digests of keys and of management keys are told apart: neither opens what the other does.
+/// Digests of keys, of management keys and of invitations are told apart: none opens what another does.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum DigestKind {
     Key,
     ManagementKey,
+    Invitation,
 }
 
 impl DigestKind {
@@ -336,6 +371,7 @@ impl DigestKind {
         match self {
             DigestKind::Key => "SELECT digest, key_id AS holder FROM digests WHERE digest IN (",
             DigestKind::ManagementKey => "SELECT digest, id AS holder FROM management_keys WHERE digest IN (",
+            DigestKind::Invitation => "SELECT digest, id AS holder FROM invitations WHERE digest IN (",
         }
     }
 
@@ -343,6 +379,7 @@ impl DigestKind {
         match self {
             DigestKind::Key => &mut records.digests,
             DigestKind::ManagementKey => &mut records.management_digests,
+            DigestKind::Invitation => &mut records.invitation_digests,
         }
     }
 }

@@ -4,9 +4,13 @@
 //! Decided on records in memory, one change after the other, before anything is written: the log tells how
 //! many there are before it tells them.
 
-use keyward_core::change::{Change, KeyChange, ManagementKeyChange, OrganizationChange, ProjectChange, Revision};
+use keyward_core::change::{
+    Change, InvitationChange, KeyChange, ManagementKeyChange, OrganizationChange, PersonChange, ProjectChange,
+    Revision,
+};
 use keyward_core::clock::Timestamp;
 use keyward_core::key::{Key, KeyState};
+use keyward_core::people::{Invitation, InvitationState, Person};
 use keyward_core::tenancy::{Api, ManagementKey, Organization, Project, TenantState};
 
 use super::narrowing;
@@ -59,7 +63,64 @@ pub(super) async fn consider(
             records.put(found);
             Ok(Some(Change::ManagementKey { id, what }))
         }
+        Change::Person { id, what } => {
+            let Some(mut found) = records.load::<Person>(&id).await? else { return Ok(None) };
+            if !is_wanted_by_person(&found, &what) {
+                return Ok(None);
+            }
+            found.apply(&what, at, revision);
+            records.put(found);
+            Ok(Some(Change::Person { id, what }))
+        }
+        Change::Invitation { id, organization, what } => {
+            let Some(mut found) = records.load::<Invitation>(&id).await? else { return Ok(None) };
+            let Some(what) = wanted_by_invitation(records, &found, what, belief).await? else { return Ok(None) };
+            found.apply(&what, at, revision);
+            records.put(found);
+            Ok(Some(Change::Invitation { id, organization, what }))
+        }
         Change::Store { .. } => Ok(None),
+    }
+}
+
+/// What was taken from a person is taken again, however far it is believed; a role is only ever lowered.
+fn is_wanted_by_person(found: &Person, what: &PersonChange) -> bool {
+    match what {
+        PersonChange::Disabled => found.is_active(),
+        PersonChange::OperatorSet { is_operator: false } => found.is_operator,
+        PersonChange::Removed { organization } => found.membership(*organization).is_some(),
+        PersonChange::RoleSet { organization, role } => {
+            found.membership(*organization).is_some_and(|place| place.role > *role)
+        }
+        PersonChange::Created { .. }
+        | PersonChange::Renamed { .. }
+        | PersonChange::PasswordSet { .. }
+        | PersonChange::IdentityLinked { .. }
+        | PersonChange::SignInLinkMade
+        | PersonChange::OperatorSet { is_operator: true }
+        | PersonChange::Enabled
+        | PersonChange::Joined { .. } => false,
+    }
+}
+
+/// An invitation that was used up or taken back cannot be accepted any more. Whom the backup does not know, or who may
+/// not have accepted it, is not named: it then counts as taken back.
+async fn wanted_by_invitation(
+    records: &mut Records<'_>,
+    found: &Invitation,
+    what: InvitationChange,
+    belief: Belief,
+) -> Result<Option<InvitationChange>, Refusal> {
+    if found.state != InvitationState::Open {
+        return Ok(None);
+    }
+    match what {
+        InvitationChange::Accepted { by } => {
+            let is_known = belief == Belief::Happened && records.load::<Person>(&by).await?.is_some();
+            Ok(Some(if is_known { what } else { InvitationChange::Withdrawn }))
+        }
+        InvitationChange::Withdrawn => Ok(Some(InvitationChange::Withdrawn)),
+        InvitationChange::Created { .. } => Ok(None),
     }
 }
 

@@ -19,8 +19,9 @@ use super::journal;
 use super::open::{identify, migrate};
 use super::place::{Lock, Place, create_folder, private_file};
 use super::records::Refusal;
+use super::sessions::SessionWrite;
 use super::timeline::Timeline;
-use super::{Connection, connect, heads, replay, switch, verify};
+use super::{Connection, connect, heads, replay, sessions, switch, verify};
 
 /// What a restore is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -228,6 +229,10 @@ async fn remake(
     let head = batch.head();
     let line = batch.journal().to_bytes(store).map_err(OpenError::io("write", &place.journal()))?;
     batch.finish().await.map_err(refused(&database))?;
+    // Whoever signed out since must not be signed in again.
+    let records = batch.records();
+    let end_all = sessions::write(records.connection, records.log_keys, &SessionWrite::EndAll).await;
+    end_all.map_err(refused(&database))?;
     batch.commit().await.map_err(failed)?;
     Ok((Remade { backup, head, replayed, line }, journal))
 }

@@ -1,4 +1,5 @@
-//! Writing back what a transaction moved: every kind of record in its table, many rows a statement.
+//! Writing back what a transaction moved: every kind of record in its table, many rows a statement. People and
+//! invitations are [`super::people_rows`]'s.
 
 use std::collections::HashMap;
 
@@ -9,6 +10,7 @@ use keyward_core::tenancy::{Api, ManagementKey, Organization, Project};
 use sqlx::QueryBuilder;
 
 use super::bulk::runs;
+use super::people_rows;
 use super::record::{self, DIGEST_KIND, Record, Sealed};
 use super::records::{Records, Refusal};
 use super::{Connection, Db};
@@ -28,11 +30,12 @@ pub(super) async fn write(records: &mut Records<'_>) -> Result<(), Refusal> {
     write_keys(connection, &keys).await?;
     write_digests(connection, log_keys, &keys, &mut records.digests.moved).await?;
     write_management_keys(connection, &management_keys).await?;
+    people_rows::write(records).await?;
     write_requests(records).await?;
     Ok(())
 }
 
-fn sealed<I, R: Record>(
+pub(super) fn sealed<I, R: Record>(
     log_keys: &LogKeys,
     moved: impl Iterator<Item = (I, R)>,
 ) -> Result<Vec<(R, Sealed)>, Refusal> {

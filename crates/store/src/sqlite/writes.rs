@@ -11,6 +11,7 @@ use sqlx::Executor;
 use super::forget::{self, Old};
 use super::peppers::{self, PepperWrite};
 use super::records::Refusal;
+use super::sessions::{self, SessionWrite};
 use super::{Connection, rates, usage};
 
 /// How long a request's `Idempotency-Key` and a batch of uses are known again.
@@ -24,6 +25,7 @@ pub(super) enum Write {
     /// Forgets rates whose burst is all there again at this moment.
     FullRates(Timestamp),
     Forget(Old),
+    Sessions(SessionWrite),
     Housekeeping,
     /// Writes nothing, durably: whether there is room again.
     Probe,
@@ -36,11 +38,13 @@ impl Write {
             Write::Usage(batch) => batch.rows.len(),
             Write::Rates(rates) => rates.len(),
             Write::Forget(old) => old.limit as usize,
+            Write::Sessions(SessionWrite::Forget { limit, .. }) => *limit as usize,
+            Write::Sessions(_) => 0,
             Write::Pepper(_) | Write::FullRates(_) | Write::Housekeeping | Write::Probe => 0,
         }
     }
 
-    /// Writes it; says whether there is more to do of the kind.
+    /// Writes it; says whether there is more to do of the kind, or whether what was to be used up was there.
     pub(super) async fn make(
         &self,
         connection: &mut Connection,
@@ -49,6 +53,7 @@ impl Write {
     ) -> Result<bool, Refusal> {
         match self {
             Write::Forget(old) => return forget::forget(connection, *old).await,
+            Write::Sessions(write) => return sessions::write(connection, log_keys, write).await,
             Write::Usage(batch) => usage::record(connection, batch, now).await?,
             Write::Pepper(write) => peppers::write(connection, log_keys, write).await?,
             Write::Rates(saved) => rates::save(connection, saved).await?,

@@ -6,15 +6,19 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use keyward_core::change::{Entry, Expect, Idempotency, Proposal, Revision};
 use keyward_core::clock::Timestamp;
-use keyward_core::id::{ApiName, KeyId, ManagementKeyId, OrganizationId, ProjectId, StoreId};
+use keyward_core::id::{
+    ApiName, InvitationId, KeyId, ManagementKeyId, OrganizationId, PersonId, ProjectId, SessionId, StoreId,
+};
 use keyward_core::key::Key;
 use keyward_core::limits::QuotaCounter;
 use keyward_core::limits::block::{BlockAnswer, BlockAsk, Tally};
 use keyward_core::log::SignedHead;
+use keyward_core::people::{Identity, Invitation, PasswordHash, Person};
 use keyward_core::secret::{Digest, PepperVersion};
+use keyward_core::session::{Session, SignInLink};
 use keyward_core::store::{
-    Canary, ChangeFilter, EventFilter, EventPosition, KeyFilter, KeyInContext, LogVerdict, Page, Read, Result,
-    SavedRate, Store, StoreError,
+    Canary, ChangeFilter, EventFilter, EventPosition, KeyFilter, KeyInContext, LogVerdict, Page, PersonFilter,
+    Read, Result, SavedRate, SessionsOf, Store, StoreError,
 };
 use keyward_core::tenancy::{Api, ManagementKey, Organization, Project};
 use keyward_core::usage::{Event, Fold, KeyUsage, UsageBatch, UsageCount, UsageRow};
@@ -114,6 +118,23 @@ pass_on! {
     management_key(id: ManagementKeyId) -> Result<Option<ManagementKey>>;
     management_keys(page: Page) -> Result<Vec<ManagementKey>>;
     management_key_by_digest(digest: &Digest) -> Result<Read<Option<ManagementKey>>>;
+    person(id: PersonId) -> Result<Option<Person>>;
+    person_by_email(email: &str) -> Result<Option<Person>>;
+    person_by_identity(identity: &Identity) -> Result<Option<Person>>;
+    people(filter: &PersonFilter, page: Page) -> Result<Vec<Person>>;
+    password(person: PersonId) -> Result<Option<PasswordHash>>;
+    invitation(id: InvitationId) -> Result<Option<Invitation>>;
+    invitation_by_digest(digest: &Digest) -> Result<Option<Invitation>>;
+    invitations(organization: Option<OrganizationId>, page: Page) -> Result<Vec<Invitation>>;
+    add_session(session: &Session) -> Result<()>;
+    session_by_digest(digest: &Digest) -> Result<Option<Session>>;
+    sessions(person: PersonId) -> Result<Vec<Session>>;
+    touch_session(id: SessionId, seen_at: Timestamp) -> Result<()>;
+    end_sessions(which: &SessionsOf) -> Result<()>;
+    add_sign_in_link(link: &SignInLink) -> Result<()>;
+    sign_in_link(digest: &Digest) -> Result<Option<SignInLink>>;
+    take_sign_in_link(digest: &Digest) -> Result<Option<SignInLink>>;
+    forget_sessions(unused_since: Timestamp, now: Timestamp, limit: u32) -> Result<bool>;
     idempotency(caller: &str, key: &str) -> Result<Option<Idempotency>>;
     record_usage(batch: &UsageBatch) -> Result<()>;
     usage(project: ProjectId, from: Timestamp, to: Timestamp) -> Result<Vec<UsageRow>>;
