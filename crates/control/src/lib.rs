@@ -6,6 +6,7 @@
 #![warn(missing_docs)]
 
 mod dashboard;
+pub mod openid;
 pub mod rest;
 mod site;
 pub mod use_cases;
