@@ -6,6 +6,7 @@
 #![warn(missing_docs)]
 
 mod dashboard;
+pub mod mail;
 pub mod openid;
 pub mod rest;
 mod site;

@@ -7,7 +7,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
 use keyward_core::clock::{Entropy, Timestamp};
 use keyward_core::id::PersonId;
 use keyward_core::log::LogKeys;
-use keyward_core::secret::Digest;
+use keyward_core::secret::Secret;
 use openidconnect::{Nonce, PkceCodeVerifier};
 
 use crate::use_cases::{opened, sealed};
@@ -16,17 +16,19 @@ use crate::use_cases::{opened, sealed};
 pub const ATTEMPT_LIFE: Duration = Duration::from_secs(600);
 
 /// The longest `next` that is kept: a sealed text has room for no more.
-const NEXT_MAX: usize = 240;
+const NEXT_MAX: usize = 230;
+/// The longest secret of an invitation: ours are shorter.
+const INVITATION_MAX: usize = 60;
 
 /// What somebody goes to the provider for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub enum Purpose {
     /// To sign in.
     SignIn,
     /// To have it linked to this person, who is signed in. Whoever ends it must be signed in as them.
     Link(PersonId),
-    /// To accept the invitation with this digest of its secret.
-    Invitation(Digest),
+    /// To accept the invitation whose link holds this.
+    Invitation(Secret),
 }
 
 /// A sign-in that has begun.
@@ -87,15 +89,17 @@ impl Attempt {
         bytes.extend(self.state);
         bytes.extend(self.nonce);
         bytes.extend(self.verifier);
-        match self.purpose {
+        match &self.purpose {
             Purpose::SignIn => bytes.push(0),
             Purpose::Link(person) => {
                 bytes.push(1);
                 bytes.extend(person.as_u128().to_be_bytes());
             }
-            Purpose::Invitation(digest) => {
-                bytes.push(2);
-                bytes.extend(digest.as_bytes());
+            Purpose::Invitation(secret) => {
+                // A longer one is none of ours, and what is cut opens nothing either.
+                let secret = &secret.expose().as_bytes()[..secret.expose().len().min(INVITATION_MAX)];
+                bytes.extend([2, secret.len() as u8]);
+                bytes.extend(secret);
             }
         }
         bytes.extend(self.next.as_bytes());
@@ -111,7 +115,12 @@ impl Attempt {
         let purpose = match take::<1>(&mut rest)? {
             [0] => Purpose::SignIn,
             [1] => Purpose::Link(PersonId::from_u128(u128::from_be_bytes(*take(&mut rest)?))),
-            [2] => Purpose::Invitation(Digest::from_bytes(*take(&mut rest)?)),
+            [2] => {
+                let [length] = *take::<1>(&mut rest)?;
+                let (secret, left) = rest.split_at_checked(usize::from(length))?;
+                rest = left;
+                Purpose::Invitation(Secret::new(String::from_utf8(secret.to_vec()).ok()?))
+            }
             _ => return None,
         };
         let next = String::from_utf8(rest.to_vec()).ok()?;
@@ -146,14 +155,20 @@ mod tests {
         for purpose in [
             Purpose::SignIn,
             Purpose::Link(PersonId::from_u128(u128::MAX)),
-            Purpose::Invitation(Digest::from_bytes([9; 32])),
+            Purpose::Invitation(Secret::new("invite_x".into())),
         ] {
-            let begun = Attempt::begin(&SystemEntropy, now, purpose, &next);
+            let begun = Attempt::begin(&SystemEntropy, now, purpose.clone(), &next);
             let text = begun.sealed(&keys, ISSUER);
             let last = now.saturating_add(ATTEMPT_LIFE - Duration::from_millis(1));
             let read = Attempt::opened(&keys, ISSUER, &text, last).unwrap();
             assert_eq!((read.state, read.nonce, read.verifier), (begun.state, begun.nonce, begun.verifier));
-            assert_eq!((read.purpose, read.next, read.begun_at), (purpose, next.clone(), now));
+            assert_eq!((&read.next, read.begun_at), (&next, now));
+            assert!(match (read.purpose, purpose) {
+                (Purpose::SignIn, Purpose::SignIn) => true,
+                (Purpose::Link(read), Purpose::Link(begun)) => read == begun,
+                (Purpose::Invitation(read), Purpose::Invitation(begun)) => read.expose() == begun.expose(),
+                _ => false,
+            });
             assert!(Attempt::opened(&keys, ISSUER, &text, now.saturating_add(ATTEMPT_LIFE)).is_none());
             assert!(Attempt::opened(&keys, "https://id.example.org", &text, now).is_none());
             assert!(Attempt::opened(&keys, ISSUER, &text[1..], now).is_none());
@@ -164,9 +179,9 @@ mod tests {
     fn a_next_that_no_cookie_holds_is_left_out() {
         let keys = LogKeys::new(&[1; 32], &[2; 32]);
         let now = Timestamp::from_millis(0);
-        let longest = Purpose::Invitation(Digest::from_bytes([9; 32]));
+        let longest = Purpose::Invitation(Secret::new("é".repeat(INVITATION_MAX / 2)));
         for (next, kept) in [("/".repeat(NEXT_MAX), NEXT_MAX), ("/".repeat(NEXT_MAX + 1), 0)] {
-            let text = Attempt::begin(&SystemEntropy, now, longest, &next).sealed(&keys, ISSUER);
+            let text = Attempt::begin(&SystemEntropy, now, longest.clone(), &next).sealed(&keys, ISSUER);
             assert_eq!(Attempt::opened(&keys, ISSUER, &text, now).unwrap().next.len(), kept);
         }
     }

@@ -79,6 +79,9 @@ mod tests {
             assert!(matches!(code(query, false), Err(OpenIdError::Refused(_))), "{query}");
         }
         assert!(Callback::read(&format!("code={}", "x".repeat(QUERY_MAX))).is_err());
-        assert_eq!(code("error=access_denied&code=1", false), Err(OpenIdError::Declined(r#""access_denied""#.into())));
+        assert_eq!(
+            code("error=access_denied&code=1", false),
+            Err(OpenIdError::Declined(r#""access_denied""#.into()))
+        );
     }
 }

@@ -67,8 +67,12 @@ pub(super) fn quoted(text: &str) -> String {
 pub(super) fn of_discovery(error: DiscoveryError<NotReached>) -> OpenIdError {
     OpenIdError::Unavailable(match error {
         DiscoveryError::Request(error) => error.to_string(),
-        DiscoveryError::Parse(error) => format!("its answer was not understood at {}", quoted(&error.path().to_string())),
-        DiscoveryError::Response(status, _, reason) => format!("it answered {}: {}", status.as_u16(), quoted(&reason)),
+        DiscoveryError::Parse(error) => {
+            format!("its answer was not understood at {}", quoted(&error.path().to_string()))
+        }
+        DiscoveryError::Response(status, _, reason) => {
+            format!("it answered {}: {}", status.as_u16(), quoted(&reason))
+        }
         DiscoveryError::Validation(reason) => quoted(&reason),
         _ => "its address cannot be used".into(),
     })

@@ -21,13 +21,18 @@ use std::sync::Arc;
 
 use keyward_core::clock::{Entropy, Timestamp};
 use keyward_core::log::LogKeys;
-use openidconnect::core::CoreAuthenticationFlow;
-use openidconnect::{AuthorizationCode, CsrfToken, PkceCodeChallenge, RedirectUrl, Scope, TokenResponse};
+use openidconnect::core::{CoreAuthenticationFlow, CoreUserInfoClaims};
+use openidconnect::{
+    AccessToken, AuthorizationCode, CsrfToken, OAuth2TokenResponse as _, PkceCodeChallenge, RedirectUrl, Scope,
+    SubjectIdentifier, TokenResponse as _,
+};
 use tokio::sync::Semaphore;
 
 pub use attempt::{ATTEMPT_LIFE, Purpose};
 pub use error::{OpenIdError, Unusable};
-pub use token::Claims;
+pub use provider::check_issuer;
+
+use crate::use_cases::Claims;
 
 use attempt::Attempt;
 use callback::Callback;
@@ -202,12 +207,37 @@ impl OpenId {
         let answer = request.request_async(self.transport()).await.map_err(error::of_exchange)?;
         let token = answer.id_token().ok_or_else(|| OpenIdError::refused("its answer has no ID token"))?;
         let client_id = self.provider.client_id();
-        match token::claims(token, &known, client_id, attempt, now) {
+        let mut claims = match token::claims(token, &known, client_id, attempt, now) {
             Err(token::Doubt::UnknownKey) => match self.provider.again(&known, now).await? {
-                Some(newer) => Ok(token::claims(token, &newer, client_id, attempt, now)?),
-                None => Err(token::Doubt::UnknownKey.into()),
+                Some(newer) => token::claims(token, &newer, client_id, attempt, now)?,
+                None => return Err(token::Doubt::UnknownKey.into()),
             },
-            claims => Ok(claims?),
+            claims => claims?,
+        };
+        // Only an invitation asks for more than who it is, and some providers do not put that into the token.
+        if matches!(attempt.purpose, Purpose::Invitation(_)) && claims.verified_email.is_none() {
+            self.describe(&mut claims, &known, answer.access_token()).await;
+        }
+        Ok(claims)
+    }
+
+    /// Asks for mail address and name. Nobody is let in for what is answered, so that a failure is none of the sign-in's.
+    async fn describe(&self, claims: &mut Claims, known: &Known, access_token: &AccessToken) {
+        // The crate would panic at a token that cannot stand in a header.
+        let can_be_sent = access_token.secret().bytes().all(|byte| byte.is_ascii_graphic());
+        let subject = SubjectIdentifier::new(claims.identity.subject.clone());
+        let Some(Ok(request)) = can_be_sent.then(|| known.client.user_info(access_token.clone(), Some(subject)))
+        else {
+            return;
+        };
+        let answer: Result<CoreUserInfoClaims, _> = request.request_async(self.transport()).await;
+        match answer {
+            Ok(said) => {
+                let (email, name) = token::described(said.email(), said.email_verified(), said.name());
+                claims.verified_email = email;
+                claims.name = claims.name.take().or(name);
+            }
+            Err(_) => tracing::info!(issuer = self.issuer(), "the provider does not tell name and mail address"),
         }
     }
 

@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
 
 use super::error::{OpenIdError, Unusable, of_discovery};
-use super::transport::{Transport, is_loopback};
+use super::transport::{Transport, is_loopback, may_ask};
 
 /// How long what is known is used before it is asked for again.
 const FRESH: Duration = Duration::from_secs(3600);
@@ -55,14 +55,8 @@ type Metadata = ProviderMetadata<
     CoreSubjectIdentifierType,
 >;
 
-type Client = CoreClient<
-    EndpointSet,
-    EndpointNotSet,
-    EndpointNotSet,
-    EndpointNotSet,
-    EndpointMaybeSet,
-    EndpointMaybeSet,
->;
+type Client =
+    CoreClient<EndpointSet, EndpointNotSet, EndpointNotSet, EndpointNotSet, EndpointMaybeSet, EndpointMaybeSet>;
 
 /// What a provider said of itself.
 pub struct Known {
@@ -106,16 +100,8 @@ impl Provider {
     /// # Errors
     /// Where it is no address that can be asked.
     pub fn new(issuer: &str, client_id: String, client_secret: Option<Secret>) -> Result<Self, Unusable> {
-        let issuer = IssuerUrl::new(issuer.to_owned()).map_err(|_| unusable(issuer, "is no URL"))?;
-        let url = issuer.url();
-        if url.query().is_some() || url.fragment().is_some() || !url.username().is_empty() || url.password().is_some()
-        {
-            return Err(unusable(&issuer, "cannot have a query, a fragment or a user"));
-        }
-        let transport = Transport::new(is_loopback(url))?;
-        if !transport.may_ask(url) {
-            return Err(unusable(&issuer, "must be an https URL, or http on loopback"));
-        }
+        let issuer = usable(issuer)?;
+        let transport = Transport::new(is_loopback(issuer.url()))?;
         if client_id.is_empty() {
             return Err(Unusable("a provider needs a client id".into()));
         }
@@ -154,7 +140,9 @@ impl Provider {
         }
         let pause = asked.map(|(at, answered)| (at, if answered { BETWEEN } else { BETWEEN_FAILURES }));
         let failure = match pause {
-            Some((at, pause)) if now.since(at) < pause => OpenIdError::unavailable("it did not answer a moment ago"),
+            Some((at, pause)) if now.since(at) < pause => {
+                OpenIdError::unavailable("it did not answer a moment ago")
+            }
             _ => match self.ask(&mut asked, now).await {
                 Ok(known) => return Ok(known),
                 Err(error) => error,
@@ -183,11 +171,7 @@ impl Provider {
         known.as_ref().filter(|known| now.since(known.at) < for_how_long).cloned()
     }
 
-    async fn ask(
-        &self,
-        asked: &mut Option<(Timestamp, bool)>,
-        now: Timestamp,
-    ) -> Result<Arc<Known>, OpenIdError> {
+    async fn ask(&self, asked: &mut Option<(Timestamp, bool)>, now: Timestamp) -> Result<Arc<Known>, OpenIdError> {
         // Set before the question: a caller who gives up while it is open has asked too.
         *asked = Some((now, false));
         let answer = match Metadata::discover_async(self.issuer.clone(), &self.transport).await {
@@ -212,7 +196,9 @@ impl Provider {
         let token_endpoint = metadata.token_endpoint().map(|endpoint| endpoint.url());
         let addresses = [Some(metadata.authorization_endpoint().url()), token_endpoint];
         if !addresses.iter().all(|url| url.is_some_and(|url| self.transport.may_ask(url))) {
-            return Err(OpenIdError::unavailable("it names no https address to sign in at, or to take the code to"));
+            return Err(OpenIdError::unavailable(
+                "it names no https address to sign in at, or to take the code to",
+            ));
         }
         let secret = self.client_secret.as_ref().map(|secret| ClientSecret::new(secret.expose().to_owned()));
         let client = Client::from_provider_metadata(metadata.clone(), self.client_id.clone(), secret)
@@ -233,6 +219,27 @@ fn authentication(metadata: &Metadata) -> AuthType {
         }
         _ => AuthType::BasicAuth,
     }
+}
+
+/// Whether a text can be the issuer identifier of a provider that we ask: an https URL, or http on loopback, without query,
+/// fragment and user.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn check_issuer(issuer: &str) -> Result<(), Unusable> {
+    usable(issuer).map(drop)
+}
+
+fn usable(issuer: &str) -> Result<IssuerUrl, Unusable> {
+    let issuer = IssuerUrl::new(issuer.to_owned()).map_err(|_| unusable(issuer, "is no URL"))?;
+    let url = issuer.url();
+    if url.query().is_some() || url.fragment().is_some() || !url.username().is_empty() || url.password().is_some() {
+        return Err(unusable(&issuer, "cannot have a query, a fragment or a user"));
+    }
+    if !may_ask(url, is_loopback(url)) {
+        return Err(unusable(&issuer, "must be an https URL, or http on loopback"));
+    }
+    Ok(issuer)
 }
 
 fn unusable(issuer: &str, reason: &str) -> Unusable {

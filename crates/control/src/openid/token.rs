@@ -7,7 +7,12 @@ use keyward_core::clock::Timestamp;
 use keyward_core::people::Identity;
 use keyward_core::text;
 use openidconnect::core::{CoreIdToken, CoreIdTokenClaims, CoreIdTokenVerifier, CoreJwsSigningAlgorithm};
-use openidconnect::{ClaimsVerificationError, ClientId, IssuerUrl, SignatureVerificationError};
+use openidconnect::{
+    ClaimsVerificationError, ClientId, EndUserEmail, EndUserName, IssuerUrl, LocalizedClaim,
+    SignatureVerificationError,
+};
+
+use crate::use_cases::Claims;
 
 use super::attempt::Attempt;
 use super::error::{OpenIdError, quoted};
@@ -27,17 +32,6 @@ const ALGORITHMS: [CoreJwsSigningAlgorithm; 3] = [
 const SUBJECT_MAX: usize = 255;
 /// The longest name that is passed on.
 const NAME_MAX: u32 = 100;
-
-/// Who somebody is, as a provider says.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Claims {
-    /// The provider, and who they are there: what they are known by.
-    pub identity: Identity,
-    /// Their mail address, only where the provider has seen that it is theirs. To show; never to find a person by.
-    pub email: Option<String>,
-    /// What they are called.
-    pub name: Option<String>,
-}
 
 /// Why a token is not believed.
 #[derive(Debug)]
@@ -95,16 +89,27 @@ fn read(claims: &CoreIdTokenClaims, issuer: &IssuerUrl) -> Result<Claims, Doubt>
         return Err(Doubt::Because(format!("the subject {} is none", quoted(subject))));
     }
     let identity = Identity { issuer: issuer.as_str().to_owned(), subject: subject.to_owned() };
-    let email = claims.email().filter(|_| claims.email_verified() == Some(true));
-    let email = email.and_then(|email| text::email(email).ok());
-    let name = claims.name().and_then(|name| name.get(None));
-    let name = name.and_then(|name| text::name(name, 1, NAME_MAX).ok());
-    Ok(Claims { identity, email, name })
+    let (verified_email, name) = described(claims.email(), claims.email_verified(), claims.name());
+    Ok(Claims { identity, verified_email, name })
+}
+
+/// What a provider says of somebody beside who they are: the mail address only where it has seen that it is theirs, and
+/// nothing that is not as we would take it from themselves.
+pub fn described(
+    email: Option<&EndUserEmail>,
+    is_verified: Option<bool>,
+    name: Option<&LocalizedClaim<EndUserName>>,
+) -> (Option<String>, Option<String>) {
+    let email = email.filter(|_| is_verified == Some(true)).and_then(|email| text::email(email).ok());
+    let name = name.and_then(|name| name.get(None)).and_then(|name| text::name(name, 1, NAME_MAX).ok());
+    (email, name)
 }
 
 fn doubt(error: ClaimsVerificationError) -> Doubt {
     match error {
-        ClaimsVerificationError::SignatureVerification(SignatureVerificationError::NoMatchingKey) => Doubt::UnknownKey,
+        ClaimsVerificationError::SignatureVerification(SignatureVerificationError::NoMatchingKey) => {
+            Doubt::UnknownKey
+        }
         // The reason behind it says which of many, and quotes no more than the token's header.
         ClaimsVerificationError::SignatureVerification(reason) => {
             Doubt::Because(format!("the signature does not hold: {}", quoted(&reason.to_string())))

@@ -61,7 +61,7 @@ impl Transport {
 
     /// Whether an address is one that a provider may have.
     pub fn may_ask(&self, url: &Url) -> bool {
-        url.scheme() == "https" || (self.is_local && url.scheme() == "http" && is_loopback(url))
+        may_ask(url, self.is_local)
     }
 
     async fn ask(&self, request: HttpRequest) -> Result<HttpResponse, NotReached> {
@@ -94,6 +94,11 @@ impl<'c> AsyncHttpClient<'c> for Transport {
     fn call(&'c self, request: HttpRequest) -> Self::Future {
         Box::pin(self.ask(request))
     }
+}
+
+/// Whether an address is one that a provider may have, which is on this machine or not.
+pub fn may_ask(url: &Url, is_local: bool) -> bool {
+    url.scheme() == "https" || (is_local && url.scheme() == "http" && is_loopback(url))
 }
 
 /// Whether a host is this machine.

@@ -32,6 +32,9 @@ use keyward_core::secret::{Peppers, Secret};
 use keyward_core::store::Store;
 use keyward_verify::Engine;
 
+use crate::mail::Mailer;
+use crate::openid::OpenId;
+
 pub use backups::Backup;
 pub use bootstrap::{Bootstrapped, FirstKey, Wanted};
 pub use caller::{Asked, Caller, Repeat, Seat};
@@ -77,6 +80,10 @@ pub struct ControlParts {
     pub failures: Rate,
     /// How people are let in.
     pub people: PeopleOptions,
+    /// The provider that people can sign in with, where there is one.
+    pub openid: Option<OpenId>,
+    /// What sends letters, where mail is configured.
+    pub mailer: Option<Mailer>,
 }
 
 /// The control plane. Time is the engine's clock, so that what is written and what is decided agree.
@@ -91,6 +98,8 @@ pub struct Control {
     backup_dir: PathBuf,
     pub(crate) failures: Rate,
     pub(crate) people: people::People,
+    openid: Option<OpenId>,
+    mailer: Option<Mailer>,
 }
 
 impl Control {
@@ -107,11 +116,35 @@ impl Control {
             backup_dir,
             failures,
             people,
+            openid,
+            mailer,
         } = parts;
         let people = people::People::new(people, &peppers);
-        let control =
-            Control { store, engine, peppers, presets, entropy, log_keys, heads, backup_dir, failures, people };
-        Arc::new(control)
+        Arc::new(Control {
+            store,
+            engine,
+            peppers,
+            presets,
+            entropy,
+            log_keys,
+            heads,
+            backup_dir,
+            failures,
+            people,
+            openid,
+            mailer,
+        })
+    }
+
+    /// The provider that people can sign in with, where there is one.
+    pub fn openid(&self) -> Option<&OpenId> {
+        self.openid.as_ref()
+    }
+
+    /// What sends letters, where mail is configured. A letter goes out after what it tells of is in force, and its failure
+    /// is told, never the use case's.
+    pub fn mailer(&self) -> Option<&Mailer> {
+        self.mailer.as_ref()
     }
 
     /// The moment, by the clock that decisions are taken by.

@@ -5,6 +5,7 @@ mod environment;
 mod file;
 mod settings;
 mod show;
+mod sign_in;
 #[cfg(test)]
 mod tests;
 mod value;
@@ -23,6 +24,7 @@ use crate::failure::{Exit, Failure, Outcome};
 pub use environment::Environment;
 pub use settings::{PEPPER_VARIABLE, SETTINGS};
 use settings::{Setting, find};
+pub use sign_in::{MailSettings, OpenIdSettings};
 use value::{Raw, Value};
 
 /// Where a value came from.
@@ -164,6 +166,7 @@ impl Config {
         if self.text("dir").is_empty() {
             found.push(self.complain("dir", "cannot be empty".into()));
         }
+        found.extend(self.incomplete_sign_in());
         found
     }
 

@@ -35,6 +35,12 @@ pub enum Kind {
     CounterServer,
     /// The address of a site for people; empty for the one that follows from where the listener is.
     Site,
+    /// An OpenID provider's issuer identifier; empty for none.
+    Issuer,
+    /// A mail server, without its password; empty for none.
+    MailServer,
+    /// Any text on one line.
+    Text,
     /// Letters, digits, `_` and `-`.
     Word,
 }
@@ -115,8 +121,18 @@ impl Kind {
                 Ok(site) => Ok(Value::Text(site.origin().to_owned())),
                 Err(error) => Err(error.to_string()),
             },
+            Kind::Issuer | Kind::MailServer if text.is_empty() => Ok(Value::Text(String::new())),
+            Kind::Issuer => match keyward_control::openid::check_issuer(text) {
+                Ok(()) => Ok(Value::Text(text.to_owned())),
+                Err(error) => Err(error.to_string()),
+            },
+            Kind::MailServer => match text.parse::<keyward_control::mail::ServerAddress>() {
+                Ok(_) => Ok(Value::Text(text.to_owned())),
+                Err(error) => Err(error.to_string()),
+            },
+            Kind::Text if !text.contains(char::is_control) => Ok(Value::Text(text.to_owned())),
             Kind::Word if is_word(text) => Ok(Value::Text(text.to_owned())),
-            Kind::OneOf(_) | Kind::Word => Err(format!("expected {}", self.expected())),
+            Kind::OneOf(_) | Kind::Text | Kind::Word => Err(format!("expected {}", self.expected())),
         }
     }
 
@@ -158,6 +174,9 @@ impl Kind {
             Kind::ApiUrls => "a list such as [\"standard=http://127.0.0.1:8000\"]".into(),
             Kind::CounterServer => "a URL such as redis://127.0.0.1:6379/0, or rediss:// for TLS".into(),
             Kind::Site => "an address such as https://keys.example.com, or http on loopback, without a path".into(),
+            Kind::Issuer => "an https URL such as https://accounts.example.com".into(),
+            Kind::MailServer => "a mail server such as smtp://mail.example.com:587".into(),
+            Kind::Text => "text on one line".into(),
             Kind::Word => "letters, digits, _ and -".into(),
         }
     }

@@ -6,6 +6,7 @@ mod forgetting;
 pub mod offline;
 pub mod peppers;
 mod sharing;
+mod sign_in;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -79,13 +80,16 @@ impl Core {
             .doing("start the engine")?;
         let heads = Arc::clone(&store);
         let failures = config.failed_authentications_per_minute();
+        let (log_keys, entropy) = (Arc::new(secrets.log_keys()), Arc::new(SystemEntropy));
         let control = Control::new(ControlParts {
             store: store.clone(),
             engine: Arc::clone(&engine),
             peppers: ring,
             presets: presets::load(),
-            entropy: Arc::new(SystemEntropy),
-            log_keys: Arc::new(secrets.log_keys()),
+            openid: sign_in::openid(config, &log_keys, entropy.clone())?,
+            mailer: sign_in::mailer(config, entropy.clone())?,
+            entropy,
+            log_keys,
             heads: Arc::new(move || heads.signed_heads().map_err(std::io::Error::other)),
             backup_dir: config.dir().join("backups"),
             failures: Rate::new(failures, Duration::from_secs(60), failures)

@@ -118,6 +118,8 @@ impl World {
             backup_dir: folder.path().join("backups"),
             failures: Rate::new(60, Duration::from_secs(60), 60).unwrap(),
             people: PeopleOptions::default(),
+            openid: None,
+            mailer: None,
         });
         let wanted = Wanted {
             contract: (api.parse().unwrap(), source.to_owned()),
