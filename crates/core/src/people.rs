@@ -249,7 +249,7 @@ pub struct Invitation {
     pub email: String,
     /// The keyed hash of the secret in its link.
     pub digest: Digest,
-    /// Who invited; none where it was done at the machine or by a management key.
+    /// Who invited, also through a management key of theirs; none where nobody did: at the machine, or by another key.
     pub invited_by: Option<PersonId>,
     /// When.
     pub created_at: Timestamp,

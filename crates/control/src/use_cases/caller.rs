@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use keyward_core::change::{Actor, Expect, Origin};
-use keyward_core::id::OrganizationId;
+use keyward_core::id::{OrganizationId, PersonId};
 use keyward_core::people::{Person, Role};
 use keyward_core::permission::Permission;
 use keyward_core::scope::Scopes;
@@ -88,6 +88,15 @@ impl Asked {
     /// Goes on only for a caller with this permission.
     pub(crate) fn require(&self, permission: Permission) -> Result<()> {
         if self.caller.has(permission) { Ok(()) } else { Err(ControlError::Forbidden(permission)) }
+    }
+
+    /// Goes on only for a caller who may do all of this themselves: nobody hands on more than they have.
+    pub(crate) fn require_scopes(&self, scopes: &Scopes) -> Result<()> {
+        let own = self.caller.scopes();
+        match scopes.iter().find(|scope| !own.allow(scope)) {
+            None => Ok(()),
+            Some(wider) => Err(ControlError::WiderThanCaller(format!("the scope {wider}"))),
+        }
     }
 
     /// Goes on only for a caller with this permission for everything.
@@ -179,6 +188,15 @@ impl Caller {
         match self {
             Caller::Person { person, .. } => Some(person),
             Caller::ManagementKey(_) | Caller::Operator { .. } => None,
+        }
+    }
+
+    /// The person behind the caller, also where a management key of theirs asks.
+    pub(crate) fn minter(&self) -> Option<PersonId> {
+        match self {
+            Caller::ManagementKey(key) => key.minted_by,
+            Caller::Person { person, .. } => Some(person.id),
+            Caller::Operator { .. } => None,
         }
     }
 

@@ -3,9 +3,9 @@
 
 use std::sync::Arc;
 
-use keyward_core::change::{Change, Expect, Idempotency, Proposal};
+use keyward_core::change::{Actor, Change, Expect, Idempotency, Origin, Proposal};
 use keyward_core::clock::Timestamp;
-use keyward_core::id::{KeyId, ManagementKeyId, OrganizationId, ProjectId};
+use keyward_core::id::{InvitationId, KeyId, ManagementKeyId, OrganizationId, ProjectId};
 use keyward_core::store::StoreError;
 use keyward_verify::InForce;
 use serde::{Deserialize, Serialize};
@@ -25,6 +25,7 @@ pub(crate) enum Made {
     Project { id: ProjectId, key: Option<KeyId> },
     Key { id: KeyId, replaced: Option<KeyId> },
     ManagementKey { id: ManagementKeyId },
+    Invitation { id: InvitationId },
 }
 
 /// What is to be written, once it is decided.
@@ -96,13 +97,24 @@ impl Control {
             idempotency: record(asked, plan.made.as_ref())?,
         };
         match self.write(proposal).await {
-            Ok(in_force) => Ok(Committed::InForce(in_force)),
             Err(ControlError::Conflict(Some(expect))) if is_caller(&asked.caller, &expect) => {
                 Err(ControlError::Unauthenticated)
             }
-            Err(ControlError::Conflict(Some(expect))) => Ok(Committed::Stale(expect)),
-            Err(error) => Err(error),
+            written => committed(written),
         }
+    }
+
+    /// Commits what somebody does who becomes a person by it, and waits until it is in force.
+    pub(crate) async fn commit_as(
+        &self,
+        actor: Actor,
+        origin: &Origin,
+        at: Timestamp,
+        plan: Plan,
+    ) -> Result<Committed> {
+        let Plan { expect, changes, .. } = plan;
+        let proposal = Proposal { actor, origin: origin.clone(), at, expect, changes, idempotency: None };
+        committed(self.write(proposal).await)
     }
 
     /// Waits until all that is written is in force: the guarantee of a change that had been made before.
@@ -153,6 +165,14 @@ impl Control {
         let made = made.map_err(|error| ControlError::Internal(format!("an idempotency record: {error}")))?;
         self.settle_all().await?;
         Ok(Some(made))
+    }
+}
+
+fn committed(written: Result<InForce>) -> Result<Committed> {
+    match written {
+        Ok(in_force) => Ok(Committed::InForce(in_force)),
+        Err(ControlError::Conflict(Some(expect))) => Ok(Committed::Stale(expect)),
+        Err(error) => Err(error),
     }
 }
 

@@ -72,10 +72,10 @@ impl Control {
         }
         let (name, scopes, expires_at) =
             faults.finish_with(name.zip(scopes).zip(expires_at).map(|((n, s), e)| (n, s, e)))?;
-        require_narrower(asked, &scopes)?;
+        asked.require_scopes(&scopes)?;
         let (key, secret) = self.mint_management_key(name, scopes, boundary, now);
-        let minted_by = asked.caller.person().map(|person| person.id);
-        let key = ManagementKey { expires_at, minted_by, ..key };
+        // Also through another management key: what a person made in any way ends with their place.
+        let key = ManagementKey { expires_at, minted_by: asked.caller.minter(), ..key };
         let created = ManagementKeyChange::Created { key: Box::new(key.clone()) };
         let changes = vec![Change::ManagementKey { id: key.id, what: created }];
         let plan = Plan { expect: Vec::new(), changes, made: Some(Made::ManagementKey { id: key.id }) };
@@ -182,11 +182,13 @@ impl Control {
             let old = self.find_management_key(asked, id).await?;
             let now = self.now();
             require_live(&old, now)?;
-            require_narrower(asked, &old.scopes)?;
+            asked.require_scopes(&old.scopes)?;
             lifetime(&asked.caller, old.expires_at, now)
                 .map_err(|reason| ControlError::WiderThanCaller(format!("its expiry {reason}")))?;
             let (new, secret) = self.mint_management_key(old.name.clone(), old.scopes.clone(), old.boundary, now);
-            let new = ManagementKey { expires_at: old.expires_at, minted_by: old.minted_by, ..new };
+            // Whoever is told the new secret answers for it.
+            let minted_by = asked.caller.minter().or(old.minted_by);
+            let new = ManagementKey { expires_at: old.expires_at, minted_by, ..new };
             let rotated = ManagementKeyChange::Rotated { new: Box::new(new.clone()) };
             let expect = vec![Expect::ManagementKey(id, old.revision)];
             let changes = vec![Change::ManagementKey { id, what: rotated }];
@@ -315,14 +317,6 @@ fn lifetime(
         (Some(end), Some(own)) if end > own => Err(format!("must be at most {own}, when the key that asks ends")),
         (Some(end), _) => Ok(Some(end)),
         (None, own) => Ok(own),
-    }
-}
-
-fn require_narrower(asked: &Asked, scopes: &Scopes) -> Result<()> {
-    let own = asked.caller.scopes();
-    match scopes.iter().find(|scope| !own.allow(scope)) {
-        None => Ok(()),
-        Some(wider) => Err(ControlError::WiderThanCaller(format!("the scope {wider}"))),
     }
 }
 

@@ -5,6 +5,7 @@
 //! named by the contract's plans and may be raised or lowered for one project ([`OwnLimit`]).
 
 pub mod block;
+mod counted;
 mod gcra;
 mod period;
 
@@ -12,6 +13,7 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
+pub use counted::Counted;
 pub use gcra::{NEVER, Rate, RateError, TooSoon};
 pub use period::{Period, Span};
 

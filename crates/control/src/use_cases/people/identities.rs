@@ -1,10 +1,13 @@
 //! Signing in by an OpenID provider. Who somebody is there is issuer and subject and nothing else: a mail address never
 //! links an account (trust.md T09). The protocol is another's work; what comes here was verified.
 
-use keyward_core::change::Origin;
-use keyward_core::people::Identity;
+use keyward_core::change::{Change, Expect, Origin, PersonChange};
+use keyward_core::people::{Identity, Person};
+use keyward_core::session::SignedInBy;
 
-use super::super::error::Result;
+use super::super::commit::{Committed, Plan, Tries};
+use super::super::error::{ControlError, Result};
+use super::sessions::Proven;
 use super::{Current, SignedIn, Visitor};
 use crate::use_cases::Control;
 
@@ -19,33 +22,46 @@ pub struct Claims {
     pub name: Option<String>,
 }
 
+impl Claims {
+    /// How a session began that these began.
+    pub(super) fn signed_in_by(&self) -> SignedInBy {
+        SignedInBy::OpenIdConnect { issuer: self.identity.issuer.clone() }
+    }
+}
+
 impl Control {
     /// Signs in whom a provider speaks for.
     ///
     /// # Errors
-    /// [`ControlError::BadCredentials`](super::ControlError::BadCredentials) where it is nobody who may sign in.
-    pub async fn sign_in_with_identity(&self, _claims: &Claims, _visitor: &Visitor) -> Result<SignedIn> {
-        Err(super::unfinished())
-    }
-
-    /// Accepts an invitation as whom a provider speaks for: a new person, or one whose identity is known.
-    ///
-    /// # Errors
-    /// Where the invitation cannot be accepted, or is for another address than the provider verified.
-    pub async fn accept_invitation_with_identity(
-        &self,
-        _secret: &str,
-        _claims: &Claims,
-        _visitor: &Visitor,
-    ) -> Result<SignedIn> {
-        Err(super::unfinished())
+    /// [`ControlError::BadCredentials`] where it is nobody who may sign in.
+    pub async fn sign_in_with_identity(&self, claims: &Claims, visitor: &Visitor) -> Result<SignedIn> {
+        let person = self.store.person_by_identity(&claims.identity).await?;
+        let person = person.filter(Person::is_active).ok_or(ControlError::BadCredentials)?;
+        let password = self.store.password(person.id).await?;
+        self.begin_session(Proven { person, password, by: claims.signed_in_by() }, visitor).await
     }
 
     /// Lets a provider speak for the person who asks from now on.
     ///
     /// # Errors
     /// Where it speaks for another already.
-    pub async fn link_identity(&self, _current: &Current, _identity: &Identity, _origin: &Origin) -> Result<()> {
-        Err(super::unfinished())
+    pub async fn link_identity(&self, current: &Current, identity: &Identity, origin: &Origin) -> Result<()> {
+        let mut tries = Tries::default();
+        loop {
+            match self.store.person_by_identity(identity).await? {
+                Some(person) if person.id == current.person.id => return Ok(()),
+                Some(_) => return Err(ControlError::AlreadyExists("another person with this identity")),
+                None => {}
+            }
+            let id = current.person.id;
+            let linked = PersonChange::IdentityLinked { identity: identity.clone() };
+            let changes = vec![Change::Person { id, what: linked }];
+            let expect = vec![Expect::Person(id, current.person.revision)];
+            let plan = Plan { expect, changes, made: None };
+            match self.commit(&current.for_themselves(origin), self.now(), plan).await? {
+                Committed::InForce(_) => return Ok(()),
+                Committed::Stale(expect) => tries.again(self, expect).await?,
+            }
+        }
     }
 }

@@ -1,16 +1,25 @@
 //! Links that sign somebody in once: how `dev` opens the dashboard, and how an operator helps whoever has lost their
-//! password. Nobody can have one sent to themselves.
+//! password. Nobody can have one sent to themselves; and an operator's is made at the machine alone (trust.md W13).
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use keyward_core::change::{Change, Expect, PersonChange};
 use keyward_core::clock::Timestamp;
 use keyward_core::id::PersonId;
 use keyward_core::people::Person;
+use keyward_core::permission::Permission;
 use keyward_core::secret::Secret;
+use keyward_core::session::{SignInLink, SignedInBy};
 
-use super::super::error::Result;
-use super::{SignedIn, Visitor};
-use crate::use_cases::{Asked, Control};
+use super::super::commit::{Committed, Plan, Tries};
+use super::super::error::{ControlError, Result};
+use super::sessions::Proven;
+use super::{SignedIn, Token, Visitor};
+use crate::use_cases::{Asked, Caller, Control};
+
+/// How long a link is good.
+const LIFE: Duration = Duration::from_secs(15 * 60);
 
 /// A link that signs in, looked at.
 #[derive(Debug, Clone)]
@@ -22,28 +31,75 @@ pub struct SeenLink {
 }
 
 impl Control {
-    /// Makes a link that signs a person in once, within a quarter of an hour: the operators' alone. The secret stands at
-    /// the end of `/sign-in/link/`.
+    /// Makes a link that signs a person in once, within a quarter of an hour: the operators' alone, and for operators
+    /// only at the machine itself. The secret stands at the end of `/sign-in/link/`.
     ///
     /// # Errors
-    /// Where the caller may not, or the person is none that may sign in.
-    pub async fn make_sign_in_link(&self, _asked: &Asked, _person: PersonId) -> Result<Secret> {
-        Err(super::unfinished())
+    /// Where the caller may not or has less than the person, or the person is none that may sign in.
+    pub async fn make_sign_in_link(&self, asked: &Asked, person: PersonId) -> Result<Secret> {
+        asked.require_everywhere(Permission::PeopleWrite)?;
+        let mut tries = Tries::default();
+        loop {
+            let found = self.store.person(person).await?.ok_or(ControlError::NotFound)?;
+            require_helpable(asked, &found)?;
+            let now = self.now();
+            let changes = vec![Change::Person { id: person, what: PersonChange::SignInLinkMade }];
+            let plan = Plan { expect: vec![Expect::Person(person, found.revision)], changes, made: None };
+            match self.commit(asked, now, plan).await? {
+                Committed::Stale(expect) => tries.again(self, expect).await?,
+                Committed::InForce(_) => break,
+            }
+        }
+        let now = self.now();
+        let (secret, digest) = self.mint_token(Token::SignIn);
+        let link = SignInLink { digest, person, created_at: now, expires_at: now.saturating_add(LIFE) };
+        self.store.add_sign_in_link(&link).await?;
+        Ok(secret)
     }
 
     /// Looks at a link without using it up.
     ///
     /// # Errors
-    /// [`ControlError::NotFound`](super::ControlError::NotFound) where it signs nobody in.
-    pub async fn look_at_link(&self, _secret: &str) -> Result<SeenLink> {
-        Err(super::unfinished())
+    /// [`ControlError::NotFound`] where it signs nobody in.
+    pub async fn look_at_link(&self, secret: &str) -> Result<SeenLink> {
+        let digest = self.token_digest(Token::SignIn, secret).ok_or(ControlError::NotFound)?;
+        let link = self.store.sign_in_link(&digest).await?.ok_or(ControlError::NotFound)?;
+        let person = self.person_of(&link).await?;
+        Ok(SeenLink { person: Arc::new(person), expires_at: link.expires_at })
     }
 
     /// Signs in with a link, which is used up by it.
     ///
     /// # Errors
-    /// [`ControlError::NotFound`](super::ControlError::NotFound) where it signs nobody in.
-    pub async fn sign_in_with_link(&self, _secret: &str, _visitor: &Visitor) -> Result<SignedIn> {
-        Err(super::unfinished())
+    /// [`ControlError::NotFound`] where it signs nobody in.
+    pub async fn sign_in_with_link(&self, secret: &str, visitor: &Visitor) -> Result<SignedIn> {
+        let digest = self.token_digest(Token::SignIn, secret).ok_or(ControlError::NotFound)?;
+        let seen = self.store.sign_in_link(&digest).await?.ok_or(ControlError::NotFound)?;
+        // Read before the link is taken: a change after this is noticed when the session begins.
+        let person = self.person_of(&seen).await?;
+        let password = self.store.password(person.id).await?;
+        self.store.take_sign_in_link(&digest).await?.ok_or(ControlError::NotFound)?;
+        self.begin_session(Proven { person, password, by: SignedInBy::Link }, visitor).await
+    }
+
+    async fn person_of(&self, link: &SignInLink) -> Result<Person> {
+        if self.now() >= link.expires_at {
+            return Err(ControlError::NotFound);
+        }
+        self.store.person(link.person).await?.filter(Person::is_active).ok_or(ControlError::NotFound)
+    }
+}
+
+/// Goes on only for somebody who may do all that the person may: a link hands that on.
+fn require_helpable(asked: &Asked, person: &Person) -> Result<()> {
+    if !person.is_active() {
+        return Err(ControlError::invalid("person", "is disabled: enable them first"));
+    }
+    match asked.caller {
+        Caller::Operator { .. } => Ok(()),
+        _ if person.is_operator => Err(ControlError::WiderThanCaller(
+            "an operator's link is made at the machine itself, with keyward operator sign-in-link".into(),
+        )),
+        _ => person.memberships.iter().try_for_each(|place| asked.require_scopes(&place.role.scopes())),
     }
 }

@@ -1,15 +1,19 @@
 //! The members of an organization: who they are, what they may do, and that with their place goes all they made with
 //! it (trust.md T07).
 
-use keyward_core::change::Revision;
+use keyward_core::change::{Change, Expect, PersonChange, Revision};
 use keyward_core::clock::Timestamp;
 use keyward_core::id::{OrganizationId, PersonId};
-use keyward_core::people::Role;
+use keyward_core::people::{Person, Role};
+use keyward_core::permission::Permission;
+use keyward_core::store::{Page, PersonFilter};
 use keyward_verify::InForce;
 
-use super::super::error::Result;
+use super::super::commit::{Committed, Plan, Tries};
+use super::super::error::{ControlError, Result};
 use super::Current;
-use crate::use_cases::{Asked, Control, Listed, Visitor};
+use super::leaving::{Ending, Place};
+use crate::use_cases::{Asked, Control, Listed, Seat, Visitor};
 
 /// A person as the members of one organization see them.
 #[derive(Debug, Clone)]
@@ -28,6 +32,20 @@ pub struct SeenMember {
     pub is_active: bool,
 }
 
+impl SeenMember {
+    fn of(person: &Person, organization: OrganizationId) -> Option<Self> {
+        let place = person.membership(organization)?;
+        Some(SeenMember {
+            id: person.id,
+            email: person.email.clone(),
+            name: person.name.clone(),
+            role: place.role,
+            joined_at: place.joined_at,
+            is_active: person.is_active(),
+        })
+    }
+}
+
 impl Control {
     /// The members of an organization, newest first.
     ///
@@ -35,26 +53,38 @@ impl Control {
     /// Where there is no such organization within the caller's reach, or they may not see its members.
     pub async fn members(
         &self,
-        _asked: &Asked,
-        _organization: OrganizationId,
-        _before: Option<Revision>,
-        _limit: u32,
+        asked: &Asked,
+        organization: OrganizationId,
+        before: Option<Revision>,
+        limit: u32,
     ) -> Result<Listed<SeenMember>> {
-        Err(super::unfinished())
+        asked.require(Permission::MembersRead)?;
+        self.find_organization(asked, organization).await?;
+        let filter = PersonFilter { organization: Some(organization), is_operator: false };
+        let people = self.store.people(&filter, Page { before, limit: limit + 1 }).await?;
+        let Listed { items, next } = Listed::cut(people, limit, |person| person.created_revision);
+        let items = items.iter().filter_map(|person| SeenMember::of(person, organization)).collect();
+        Ok(Listed { items, next })
     }
 
-    /// Gives a member another role. A lower one ends the management keys that they made there.
+    /// Gives a member another role. A lower one ends the management keys that they made there, and the invitations that
+    /// they sent.
     ///
     /// # Errors
     /// Where the caller may not, there is no such member, or nobody else would be an owner.
     pub async fn set_role(
         &self,
-        _asked: &Asked,
-        _organization: OrganizationId,
-        _person: PersonId,
-        _role: Role,
+        asked: &Asked,
+        organization: OrganizationId,
+        person: PersonId,
+        role: Role,
     ) -> Result<(SeenMember, InForce)> {
-        Err(super::unfinished())
+        asked.require(Permission::MembersWrite)?;
+        asked.require_scopes(&role.scopes())?;
+        self.find_organization(asked, organization).await?;
+        let decide =
+            |seen: &SeenMember| (seen.role != role).then_some(PersonChange::RoleSet { organization, role });
+        self.change_member(asked, organization, person, decide).await
     }
 
     /// Takes a member's place, with the management keys that they made and the invitations that they sent there, and
@@ -64,11 +94,13 @@ impl Control {
     /// Where the caller may not, there is no such member, or nobody else would be an owner.
     pub async fn remove_member(
         &self,
-        _asked: &Asked,
-        _organization: OrganizationId,
-        _person: PersonId,
+        asked: &Asked,
+        organization: OrganizationId,
+        person: PersonId,
     ) -> Result<(SeenMember, InForce)> {
-        Err(super::unfinished())
+        asked.require(Permission::MembersWrite)?;
+        self.find_organization(asked, organization).await?;
+        self.change_member(asked, organization, person, |_| Some(PersonChange::Removed { organization })).await
     }
 
     /// Gives up one's own place, as [`Control::remove_member`] takes another's. All one's sessions end.
@@ -77,10 +109,53 @@ impl Control {
     /// Where one has none, or nobody else would be an owner.
     pub async fn leave(
         &self,
-        _current: &Current,
-        _organization: OrganizationId,
-        _visitor: &Visitor,
+        current: &Current,
+        organization: OrganizationId,
+        visitor: &Visitor,
     ) -> Result<InForce> {
-        Err(super::unfinished())
+        let person = &current.person;
+        let asked = current.asked(Seat::of(person, organization), visitor.origin.clone());
+        self.find_organization(&asked, organization).await?;
+        let gone = |_: &SeenMember| Some(PersonChange::Removed { organization });
+        Ok(self.change_member(&asked, organization, person.id, gone).await?.1)
+    }
+
+    async fn change_member(
+        &self,
+        asked: &Asked,
+        organization: OrganizationId,
+        id: PersonId,
+        decide: impl Fn(&SeenMember) -> Option<PersonChange>,
+    ) -> Result<(SeenMember, InForce)> {
+        let place = Place::Member(organization);
+        let mut tries = Tries::default();
+        loop {
+            let person = self.store.person(id).await?.ok_or(ControlError::NotFound)?;
+            let mut seen = SeenMember::of(&person, organization).ok_or(ControlError::NotFound)?;
+            let Some(what) = decide(&seen) else { return Ok((seen, self.settle_all().await?)) };
+            let left = match &what {
+                PersonChange::RoleSet { role, .. } => Some(*role),
+                _ => None,
+            };
+            let is_lower = left.is_none_or(|left| left < seen.role);
+            let Ending { mut expect, mut changes } =
+                if is_lower { self.made_by(id, &place).await? } else { Ending::default() };
+            if is_lower && seen.role == Role::Owner {
+                expect.push(Expect::OwnerBeside(organization, id));
+            }
+            expect.push(Expect::Person(id, person.revision));
+            changes.insert(0, Change::Person { id, what });
+            match self.commit(asked, self.now(), Plan { expect, changes, made: None }).await? {
+                Committed::Stale(Expect::OwnerBeside(..)) => return Err(ControlError::LastOne("owner")),
+                Committed::Stale(expect) => tries.again(self, expect).await?,
+                Committed::InForce(in_force) => {
+                    if is_lower {
+                        self.end_leftovers(asked, id, &place).await?;
+                    }
+                    seen.role = left.unwrap_or(seen.role);
+                    return Ok((seen, in_force));
+                }
+            }
+        }
     }
 }

@@ -29,7 +29,6 @@ use keyward_core::session::Session;
 use self::passwords::Passwords;
 use self::setup::SetupToken;
 use self::sign_in::Guesses;
-use super::error::{ControlError, Result};
 use super::{Asked, Caller, Control, Seat};
 
 pub use identities::Claims;
@@ -174,9 +173,4 @@ impl Control {
 /// Takes a text as what a person is called.
 fn person_name(name: &str) -> std::result::Result<String, String> {
     keyward_core::text::name(name, 1, NAME_CHARS_MAX)
-}
-
-/// What is answered by what is not written yet.
-fn unfinished() -> ControlError {
-    ControlError::Unavailable("not written yet".into())
 }

@@ -22,7 +22,7 @@ const WAIT: Duration = Duration::from_secs(2);
 /// How nice the threads are: others go first.
 const NICENESS: i32 = 10;
 /// Bytes of salt (RFC 9106, section 3.1).
-const SALT_LENGTH: usize = 16;
+pub(super) const SALT_LENGTH: usize = 16;
 
 /// Memory in KiB, passes and lanes of argon2id: OWASP's first choice for a server.
 const MEMORY_KIB: u32 = 19 * 1024;

@@ -65,7 +65,7 @@ pub fn check(password: &str, email: &str, name: &str) -> Result<(), String> {
     if count < PASSWORD_CHARS_MIN {
         return Err(format!("must be at least {PASSWORD_CHARS_MIN} characters"));
     }
-    if count > PASSWORD_CHARS_MAX || password.len() > BYTES_MAX {
+    if count > PASSWORD_CHARS_MAX || is_too_long(password) {
         return Err(format!("must be at most {PASSWORD_CHARS_MAX} characters"));
     }
     let plain = plain(password);
@@ -84,6 +84,11 @@ pub fn check(password: &str, email: &str, name: &str) -> Result<(), String> {
         return Err("must not be made of the name or the mail address".into());
     }
     Ok(())
+}
+
+/// Whether a text is longer than any password: it is not even hashed.
+pub fn is_too_long(password: &str) -> bool {
+    password.len() > BYTES_MAX
 }
 
 /// In lower case and without what people put between words.
