@@ -266,11 +266,7 @@ pub trait Store: Send + Sync + 'static {
 
     /// Keeps the same password under a newer pepper, where it is still kept as `old`; else does nothing. Not a change: it
     /// decides nothing, and ends no session.
-    async fn rehash_password(&self, person: PersonId, old: &PasswordHash, new: &PasswordHash) -> Result<()> {
-        // Until every store does.
-        let _ = (person, old, new);
-        Ok(())
-    }
+    async fn rehash_password(&self, person: PersonId, old: &PasswordHash, new: &PasswordHash) -> Result<()>;
 
     /// An invitation by its id.
     async fn invitation(&self, id: InvitationId) -> Result<Option<Invitation>>;

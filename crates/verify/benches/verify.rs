@@ -366,6 +366,7 @@ not_asked! {
     person_by_identity(identity: &Identity) -> Option<Person>;
     people(filter: &PersonFilter, page: Page) -> Vec<Person>;
     password(person: PersonId) -> Option<PasswordHash>;
+    rehash_password(person: PersonId, old: &PasswordHash, new: &PasswordHash) -> ();
     invitation(id: InvitationId) -> Option<Invitation>;
     invitation_by_digest(digest: &Digest) -> Option<Invitation>;
     invitations(organization: Option<OrganizationId>, page: Page) -> Vec<Invitation>;

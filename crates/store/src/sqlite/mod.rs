@@ -350,6 +350,11 @@ impl Store for SqliteStore {
         self.write(Write::Sessions(SessionWrite::End(*which))).await.map(|_| ())
     }
 
+    async fn rehash_password(&self, person: PersonId, old: &PasswordHash, new: &PasswordHash) -> Result<()> {
+        let (old, new) = (old.clone(), new.clone());
+        self.write(Write::Sessions(SessionWrite::Rehash { person, old, new })).await.map(|_| ())
+    }
+
     async fn add_sign_in_link(&self, link: &SignInLink) -> Result<()> {
         self.write(Write::Sessions(SessionWrite::AddLink(Box::new(link.clone())))).await.map(|_| ())
     }

@@ -1,10 +1,11 @@
-//! Sessions of the dashboard, and links that sign in once. None of it is a change. Each is sealed like a record, so that
+//! Sessions of the dashboard, links that sign in once, and passwords kept anew under a newer pepper. None of it is a change. Each is sealed like a record, so that
 //! whoever can write to the file cannot make their session another's.
 
 use keyward_core::change::{Expect, Revision};
 use keyward_core::clock::Timestamp;
 use keyward_core::id::{PersonId, SessionId};
 use keyward_core::log::LogKeys;
+use keyward_core::people::PasswordHash;
 use keyward_core::secret::Digest;
 use keyward_core::session::{Session, SignInLink};
 use keyward_core::store::{Result, SessionsOf, StoreError};
@@ -32,6 +33,12 @@ pub(super) enum SessionWrite {
         now: Timestamp,
         limit: u32,
     },
+    /// Keeps a password under a newer pepper.
+    Rehash {
+        person: PersonId,
+        old: PasswordHash,
+        new: PasswordHash,
+    },
     /// Ends everything: a restored store knows nobody's session.
     EndAll,
 }
@@ -54,6 +61,9 @@ pub(super) async fn write(
             Ok(taken.rows_affected() > 0)
         }
         SessionWrite::Forget { unused_since, now, limit } => forget(connection, *unused_since, *now, *limit).await,
+        SessionWrite::Rehash { person, old, new } => {
+            rehash(connection, log_keys, *person, old, new).await.map(|()| false)
+        }
         SessionWrite::EndAll => {
             for sql in ["DELETE FROM sessions", "DELETE FROM sign_in_links"] {
                 sqlx::query(sql).execute(&mut *connection).await?;
@@ -128,6 +138,26 @@ async fn touch(connection: &mut Connection, id: SessionId, seen_at: Timestamp) -
     sqlx::query("UPDATE sessions SET seen_at = $2 WHERE id = $1 AND seen_at < $2")
         .bind(id.to_string())
         .bind(seen_at.as_millis())
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+/// Keeps the same password under a newer pepper: nothing where another has taken its place.
+async fn rehash(
+    connection: &mut Connection,
+    log_keys: &LogKeys,
+    person: PersonId,
+    old: &PasswordHash,
+    new: &PasswordHash,
+) -> std::result::Result<(), Refusal> {
+    let person = person.to_string();
+    let seal = log_keys.seal(record::PASSWORD_KIND, &record::password_row(&person, &new.0));
+    sqlx::query("UPDATE passwords SET phc = $3, seal = $4 WHERE person = $1 AND phc = $2")
+        .bind(person)
+        .bind(&old.0)
+        .bind(&new.0)
+        .bind(seal.to_vec())
         .execute(connection)
         .await?;
     Ok(())

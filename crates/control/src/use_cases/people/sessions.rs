@@ -8,7 +8,7 @@ use keyward_core::clock::Timestamp;
 use keyward_core::id::SessionId;
 use keyward_core::people::{PasswordHash, Person};
 use keyward_core::session::{Session, SignedInBy};
-use keyward_core::store::SessionsOf;
+use keyward_core::store::{SessionsOf, StoreError};
 
 use super::super::error::{ControlError, Result};
 use super::{Current, SignedIn, Token, Visitor};
@@ -129,7 +129,11 @@ impl Control {
             address: visitor.origin.address,
             browser: browser(&visitor.browser),
         };
-        self.store.add_session(&session).await?;
+        self.store.add_session(&session).await.map_err(|error| match error {
+            // Disabled meanwhile.
+            StoreError::Conflict(_) => ControlError::BadCredentials,
+            error => error.into(),
+        })?;
         let person = self.store.person(before.id).await?;
         let is_same = self.store.password(before.id).await? == password;
         let Some(person) =

@@ -123,6 +123,7 @@ pass_on! {
     person_by_identity(identity: &Identity) -> Result<Option<Person>>;
     people(filter: &PersonFilter, page: Page) -> Result<Vec<Person>>;
     password(person: PersonId) -> Result<Option<PasswordHash>>;
+    rehash_password(person: PersonId, old: &PasswordHash, new: &PasswordHash) -> Result<()>;
     invitation(id: InvitationId) -> Result<Option<Invitation>>;
     invitation_by_digest(digest: &Digest) -> Result<Option<Invitation>>;
     invitations(organization: Option<OrganizationId>, page: Page) -> Result<Vec<Invitation>>;
