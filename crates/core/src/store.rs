@@ -82,6 +82,46 @@ pub struct KeyFilter {
     pub standing: Option<(Standing, Timestamp)>,
     /// Only those of this name.
     pub name: Option<String>,
+    /// Only those whose name holds this; ASCII letters are the same in either case.
+    pub name_part: Option<String>,
+    /// Only those made before this moment of which no request was granted since.
+    pub unused_since: Option<Timestamp>,
+}
+
+/// What keys are sorted by. Where that is the same for some, the newest is first.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum KeyOrder {
+    /// The newest first.
+    #[default]
+    Created,
+    /// By name, ASCII letters the same in either case; those without one last.
+    Name,
+    /// The one that expires first, first; those that never do last.
+    Expires,
+    /// The one used last, first; those never used last.
+    LastUsed,
+}
+
+/// A part of a sorted list of keys.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct KeyPart {
+    /// What the list is sorted by.
+    pub order: KeyOrder,
+    /// Whether it is read from its end.
+    pub is_reversed: bool,
+    /// How many come before the part.
+    pub offset: u32,
+    /// At most so many.
+    pub limit: u32,
+}
+
+/// A part of a list of keys, and how long the list is.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct KeyList {
+    /// The part.
+    pub keys: Vec<Key>,
+    /// How many keys fit the filter in all.
+    pub total: u64,
 }
 
 /// Which people to list.
@@ -125,6 +165,10 @@ pub struct EventFilter {
     pub key: Option<KeyId>,
     /// Only those of this name: a change's name, `key.used` or `key.refused`.
     pub name: Option<String>,
+    /// Only those that happened at this moment or later. Folded uses happened when the first of them did.
+    pub from: Option<Timestamp>,
+    /// Only those that happened before this moment.
+    pub to: Option<Timestamp>,
 }
 
 /// A place in an event log, newest first. Opaque outside the store but for being carried in cursors.
@@ -219,6 +263,13 @@ pub trait Store: Send + Sync + 'static {
     /// A project's keys, newest first.
     async fn keys(&self, project: ProjectId, filter: &KeyFilter, page: Page) -> Result<Vec<Key>>;
 
+    /// A part of a project's keys in some order. Parts are counted from the start: what is made or ended meanwhile
+    /// moves the others.
+    async fn sorted_keys(&self, project: ProjectId, filter: &KeyFilter, part: KeyPart) -> Result<KeyList>;
+
+    /// How many keys of a project open at `at`.
+    async fn live_keys(&self, project: ProjectId, at: Timestamp) -> Result<u64>;
+
     /// What is known of the use of each of these keys, in their order.
     async fn key_usage(&self, keys: &[KeyId]) -> Result<Vec<KeyUsage>>;
 
@@ -278,6 +329,9 @@ pub trait Store: Send + Sync + 'static {
     async fn invitations(&self, organization: Option<OrganizationId>, page: Page) -> Result<Vec<Invitation>>;
 
     /// Keeps a new session.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] where its person is unknown or disabled.
     async fn add_session(&self, session: &Session) -> Result<()>;
 
     /// The session with this digest, ended ones excluded, whatever its times.
@@ -293,6 +347,9 @@ pub trait Store: Send + Sync + 'static {
     async fn end_sessions(&self, which: &SessionsOf) -> Result<()>;
 
     /// Keeps a new link that signs in once.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] where its person is unknown or disabled.
     async fn add_sign_in_link(&self, link: &SignInLink) -> Result<()>;
 
     /// Looks at a link without using it up.

@@ -102,9 +102,9 @@ async fn events(store: &dyn Store, project: &Project, rows: usize, keys: usize) 
     println!("{rows} rows of uses added: {} ms", start.elapsed().as_millis());
     let filters = [
         ("any", EventFilter::default()),
-        ("key.refused, rare", EventFilter { name: Some("key.refused".into()), key: None }),
-        ("project.created, one", EventFilter { name: Some("project.created".into()), key: None }),
-        ("of one key", EventFilter { name: None, key: Some(key_id(3)) }),
+        ("key.refused, rare", EventFilter { name: Some("key.refused".into()), key: None, ..Default::default() }),
+        ("project.created, one", EventFilter { name: Some("project.created".into()), key: None, ..Default::default() }),
+        ("of one key", EventFilter { name: None, key: Some(key_id(3)), ..Default::default() }),
     ];
     for (what, filter) in filters {
         let (start, mut before) = (Instant::now(), None);

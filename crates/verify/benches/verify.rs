@@ -353,6 +353,8 @@ not_asked! {
     add_digest(key: KeyId, digest: &Digest, pepper: PepperVersion) -> ();
     key(id: KeyId) -> Option<Key>;
     keys(project: ProjectId, filter: &KeyFilter, page: Page) -> Vec<Key>;
+    sorted_keys(project: ProjectId, filter: &KeyFilter, part: KeyPart) -> KeyList;
+    live_keys(project: ProjectId, at: Timestamp) -> u64;
     key_usage(keys: &[KeyId]) -> Vec<KeyUsage>;
     organization(id: OrganizationId) -> Option<Organization>;
     organizations(page: Page) -> Vec<Organization>;

@@ -175,7 +175,7 @@ pub(super) async fn list_events(
 ) -> Result<Json<EventList>, Problem> {
     let list = List::new(&control, &asked, &format!("events {project} {:?} {:?}", query.name, query.key));
     let before = list.open(query.cursor.as_deref())?.and_then(|bytes| position(&bytes));
-    let filter = EventFilter { key: query.key, name: query.name };
+    let filter = EventFilter { key: query.key, name: query.name, ..Default::default() };
     let found = control.events(&asked, project, &filter, before, limit(query.limit)).await?;
     let tells_places = asked.caller.boundary() == Boundary::Everything;
     let items = found.items.into_iter().map(|event| {

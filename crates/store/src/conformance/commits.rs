@@ -223,7 +223,7 @@ pub async fn m2b_racing_creates_stop_exactly_at_the_limit(fixture: &dyn Fixture)
         }
     }
     assert_eq!(made, 10);
-    let active = KeyFilter { standing: Some((Standing::Active, world.now)), name: None };
+    let active = KeyFilter { standing: Some((Standing::Active, world.now)), name: None, ..Default::default() };
     assert_eq!(world.store.keys(project.id, &active, ALL).await.unwrap().len(), 10);
 }
 

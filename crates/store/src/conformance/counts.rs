@@ -157,7 +157,7 @@ pub async fn q03_counts_stay_exact_although_minutes_are_forgotten(fixture: &dyn 
         }
         assert_eq!(plain(counts(&world, project.id, all, HOURS).await), hours);
         assert_eq!(world.store.key_usage(&[key.id]).await.unwrap(), known);
-        let filter = EventFilter { key: None, name: Some("key.used".into()) };
+        let filter = EventFilter { key: None, name: Some("key.used".into()), ..Default::default() };
         let left = world.store.events(project.id, &filter, None, 1_000).await.unwrap();
         assert_eq!(left.len(), rows.iter().filter(|row| row.minute >= minutes).count());
     }
@@ -173,7 +173,7 @@ pub async fn old_uses_are_forgotten_in_parts(fixture: &dyn Fixture) {
     let start = at("2026-11-20T10:00:00Z");
     let later = |minutes: u64| start.saturating_add(Duration::from_secs(60 * minutes));
     record(&world, (0..25).map(|i| uses(&key, "valid", 1, later(i))).collect()).await;
-    let filter = EventFilter { key: Some(key.id), name: Some("key.used".into()) };
+    let filter = EventFilter { key: Some(key.id), name: Some("key.used".into()), ..Default::default() };
     let left = async || world.store.events(project.id, &filter, None, 100).await.unwrap().len();
     let mut seen = vec![left().await];
     while world.store.forget_usage(later(23), start, 10).await.unwrap() {

@@ -155,7 +155,7 @@ pub async fn lists_filter_by_standing_and_name(fixture: &dyn Fixture) {
     for now in [world.now, soon] {
         let mut seen = 0;
         for standing in Standing::ALL {
-            let filter = KeyFilter { standing: Some((standing, now)), name: None };
+            let filter = KeyFilter { standing: Some((standing, now)), name: None, ..Default::default() };
             let found = world.store.keys(project.id, &filter, ALL).await.unwrap();
             let expected: Vec<_> = all.iter().filter(|key| key.standing(now) == standing).cloned().collect();
             assert_eq!(found, expected, "{standing} at {now}");
@@ -163,7 +163,7 @@ pub async fn lists_filter_by_standing_and_name(fixture: &dyn Fixture) {
         }
         assert_eq!(seen, all.len());
     }
-    let filter = KeyFilter { standing: Some((Standing::Active, world.now)), name: named.name.clone() };
+    let filter = KeyFilter { standing: Some((Standing::Active, world.now)), name: named.name.clone(), ..Default::default() };
     let found = world.store.keys(project.id, &filter, ALL).await.unwrap();
     assert_eq!(found.iter().map(|key| key.id).collect::<Vec<_>>(), [named.id]);
     assert!(

@@ -151,7 +151,7 @@ pub async fn events_are_filtered_by_name_and_key(fixture: &dyn Fixture) {
     ];
     record(&world, new_number(), 1, rows).await;
     world.change_key(&project, &key, KeyChange::Revoked { reason: None }).await;
-    let named = |name: &str, key: Option<KeyId>| EventFilter { key, name: Some(name.into()) };
+    let named = |name: &str, key: Option<KeyId>| EventFilter { key, name: Some(name.into()), ..Default::default() };
     let count = async |filter: EventFilter| lines(&world, &key, &filter, 2).await.len();
     assert_eq!(count(named("key.used", None)).await, 2);
     assert_eq!(count(named("key.used", Some(key.id))).await, 1);
@@ -160,9 +160,9 @@ pub async fn events_are_filtered_by_name_and_key(fixture: &dyn Fixture) {
     assert_eq!(count(named("key.created", None)).await, 2);
     assert_eq!(count(named("key.revoked", Some(key.id))).await, 1);
     assert_eq!(count(named("no.such.name", None)).await, 0);
-    assert_eq!(count(EventFilter { key: Some(key.id), name: None }).await, 5);
+    assert_eq!(count(EventFilter { key: Some(key.id), name: None, ..Default::default() }).await, 5);
     // A key of one project, asked for through another: nothing.
     let elsewhere = world.project("two").await;
-    let filter = EventFilter { key: Some(key.id), name: None };
+    let filter = EventFilter { key: Some(key.id), name: None, ..Default::default() };
     assert!(world.store.events(elsewhere.id, &filter, None, 10).await.unwrap().is_empty());
 }

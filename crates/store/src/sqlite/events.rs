@@ -75,7 +75,9 @@ async fn changes(
         select.push(" AND l.name = ").push_bind(name.clone());
     }
     select.push(" AND (l.at, l.revision) < (").push_bind(at).push(", ").push_bind(number);
-    select.push(") ORDER BY l.at DESC, l.revision DESC LIMIT ").push_bind(i64::from(limit));
+    select.push(")");
+    push_times(&mut select, "l.at", filter);
+    select.push(" ORDER BY l.at DESC, l.revision DESC LIMIT ").push_bind(i64::from(limit));
     let rows = select.build().fetch_all(connection).await.map_err(read_failure)?;
     rows.iter()
         .map(|row| {
@@ -84,6 +86,15 @@ async fn changes(
             Ok((position, Event::Change(entry)))
         })
         .collect()
+}
+
+fn push_times(select: &mut QueryBuilder<Db>, column: &str, filter: &EventFilter) {
+    if let Some(from) = filter.from {
+        select.push(" AND ").push(column).push(" >= ").push_bind(from.as_millis());
+    }
+    if let Some(to) = filter.to {
+        select.push(" AND ").push(column).push(" < ").push_bind(to.as_millis());
+    }
 }
 
 async fn uses(
@@ -108,7 +119,9 @@ async fn uses(
     }
     select.push(" AND granted = ").push_bind(granted);
     select.push(" AND (first_at, id) < (").push_bind(at).push(", ").push_bind(number);
-    select.push(") ORDER BY first_at DESC, id DESC LIMIT ").push_bind(i64::from(limit));
+    select.push(")");
+    push_times(&mut select, "first_at", filter);
+    select.push(" ORDER BY first_at DESC, id DESC LIMIT ").push_bind(i64::from(limit));
     let rows = select.build().fetch_all(connection).await.map_err(read_failure)?;
     rows.iter()
         .map(|row| {

@@ -3,7 +3,7 @@
 //! [`open`] opens what [`check`] has looked at; [`writer`] and [`batch`] write (group commit), [`expect`] and [`apply`] on
 //! [`records`] in memory, which [`foresee`] reads and [`rows`] writes back; [`writes`] are no changes, [`blocks`] exchanges
 //! units of [`quotas`]; [`sessions`] come and go beside them; [`people`], [`people_rows`] and [`people_read`] do for people what the others do
-//! for the rest; [`read`], [`log`], [`usage`], [`counts`], [`rates`] and [`events`] read, [`verify`] checks the log, [`journal`] and [`heads`] are the two files beside the database, [`backup`], [`mod@restore`]
+//! for the rest; [`read`], [`key_lists`], [`log`], [`usage`], [`counts`], [`rates`] and [`events`] read, [`verify`] checks the log, [`journal`] and [`heads`] are the two files beside the database, [`backup`], [`mod@restore`]
 //! and [`switch`] copy and put back ([`timeline`], [`replay`] and [`narrowing`] say what of the journal is
 //! made again). Query texts keep to what PostgreSQL also reads; the types named below
 //! are all that ties them to SQLite.
@@ -24,6 +24,7 @@ mod forget;
 mod heads;
 mod health;
 mod journal;
+mod key_lists;
 mod log;
 mod narrowing;
 mod open;
@@ -70,7 +71,7 @@ use keyward_core::people::{Identity, Invitation, PasswordHash, Person};
 use keyward_core::secret::{Digest, PepperVersion};
 use keyward_core::session::{Session, SignInLink};
 use keyward_core::store::{
-    Canary, ChangeFilter, EventFilter, EventPosition, KeyFilter, KeyInContext, LogVerdict, Page, PersonFilter,
+    Canary, ChangeFilter, EventFilter, EventPosition, KeyFilter, KeyInContext, KeyList, KeyPart, LogVerdict, Page, PersonFilter,
     Read, Result, SavedRate, SessionsOf, Store, StoreError,
 };
 use keyward_core::tenancy::{Api, ManagementKey, Organization, Project};
@@ -255,7 +256,15 @@ impl Store for SqliteStore {
     }
 
     async fn keys(&self, project: ProjectId, filter: &KeyFilter, page: Page) -> Result<Vec<Key>> {
-        read::keys(&mut *self.reader().await?, &self.log_keys, project, filter, page).await
+        key_lists::by_age(&mut *self.reader().await?, &self.log_keys, project, filter, page).await
+    }
+
+    async fn sorted_keys(&self, project: ProjectId, filter: &KeyFilter, part: KeyPart) -> Result<KeyList> {
+        key_lists::sorted(&mut *self.reader().await?, &self.log_keys, project, filter, part).await
+    }
+
+    async fn live_keys(&self, project: ProjectId, at: Timestamp) -> Result<u64> {
+        key_lists::live(&mut *self.reader().await?, project, at).await
     }
 
     async fn key_usage(&self, keys: &[KeyId]) -> Result<Vec<KeyUsage>> {

@@ -1,17 +1,17 @@
 //! Reading the state: single records, lists by age, and a key with its context in one snapshot.
 
 use keyward_core::change::{Idempotency, Revision};
-use keyward_core::id::{OrganizationId, ProjectId};
-use keyward_core::key::{Key, Standing};
+use keyward_core::id::OrganizationId;
+use keyward_core::key::Key;
 use keyward_core::log::LogKeys;
 use keyward_core::secret::{Digest, PepperVersion};
-use keyward_core::store::{KeyFilter, KeyInContext, Page, Read, Result, StoreError};
+use keyward_core::store::{KeyInContext, Page, Read, Result, StoreError};
 use keyward_core::tenancy::{Api, ManagementKey, Organization, Project};
-use sqlx::{QueryBuilder, Row as _};
+use sqlx::Row as _;
 
 use super::error::read_failure;
 use super::record::{self, DIGEST_KIND, Record};
-use super::{Connection, Db, Row};
+use super::{Connection, Row};
 
 /// A record by its id.
 pub(super) async fn one<R: Record>(
@@ -175,46 +175,6 @@ pub(super) async fn management_keys(
     .await
     .map_err(read_failure)?;
     rows.iter().map(|row| record::open(log_keys, row)).collect()
-}
-
-/// A project's keys, newest first.
-pub(super) async fn keys(
-    connection: &mut Connection,
-    log_keys: &LogKeys,
-    project: ProjectId,
-    filter: &KeyFilter,
-    page: Page,
-) -> Result<Vec<Key>> {
-    let mut select: QueryBuilder<Db> = QueryBuilder::new("SELECT record, seal FROM keys WHERE project = ");
-    select.push_bind(project.to_string());
-    select.push(" AND created_revision < ").push_bind(before(page));
-    if let Some(name) = &filter.name {
-        select.push(" AND name = ").push_bind(name.clone());
-    }
-    if let Some((standing, now)) = filter.standing {
-        let now = now.as_millis();
-        match standing {
-            Standing::Revoked => {
-                select.push(" AND (state = 'revoked' OR ends_at <= ").push_bind(now).push(")");
-            }
-            Standing::Expired => {
-                select.push(" AND state <> 'revoked' AND (ends_at IS NULL OR ends_at > ").push_bind(now);
-                select.push(") AND expires_at <= ").push_bind(now);
-            }
-            Standing::Active | Standing::Retiring | Standing::Disabled => {
-                // The first condition is what the index of keys not revoked asks for.
-                select.push(" AND state <> 'revoked' AND state = ").push_bind(standing.as_str());
-                select.push(" AND (ends_at IS NULL OR ends_at > ").push_bind(now);
-                select.push(") AND (expires_at IS NULL OR expires_at > ").push_bind(now).push(")");
-            }
-        }
-    }
-    select.push(" ORDER BY created_revision DESC LIMIT ").push_bind(i64::from(page.limit));
-    let rows = select.build().fetch_all(connection).await.map_err(read_failure)?;
-    let keys: Vec<Key> = rows.iter().map(|row| record::open(log_keys, row)).collect::<Result<_>>()?;
-    within(keys, |key| {
-        key.project == project && filter.standing.is_none_or(|(standing, now)| key.standing(now) == standing)
-    })
 }
 
 /// A list, where every record is what the columns it was found by say.

@@ -116,7 +116,8 @@ async fn write_keys(connection: &mut Connection, rows: &[(Key, Sealed)]) -> Resu
     for run in runs(rows) {
         let mut insert: QueryBuilder<Db> = QueryBuilder::new(
             "INSERT INTO keys
-                 (id, project, name, state, ends_at, expires_at, created_revision, revision, record, seal) ",
+                 (id, project, name, state, ends_at, expires_at, created_at, created_revision, revision, record,
+                  seal) ",
         );
         insert.push_values(run, |mut columns, (key, sealed)| {
             columns
@@ -126,6 +127,7 @@ async fn write_keys(connection: &mut Connection, rows: &[(Key, Sealed)]) -> Resu
                 .push_bind(record::key_state_word(&key.state))
                 .push_bind(record::key_ends_at(&key.state))
                 .push_bind(key.expires_at.map(|end| end.as_millis()))
+                .push_bind(key.created_at.as_millis())
                 .push_bind(key.created_revision.0)
                 .push_bind(key.revision.0)
                 .push_bind(sealed.json.clone())

@@ -116,7 +116,7 @@ impl Control {
         const AT_ONCE: u32 = 1_000;
         let mut live = Vec::new();
         for standing in [Standing::Active, Standing::Retiring] {
-            let filter = KeyFilter { standing: Some((standing, self.now())), name: None };
+            let filter = KeyFilter { standing: Some((standing, self.now())), name: None, ..Default::default() };
             live.extend(self.store.keys(place.project.id, &filter, Page { before: None, limit: AT_ONCE }).await?);
         }
         Ok(live)

@@ -196,21 +196,7 @@ impl Control {
 
     /// How many keys of a project open at a moment.
     pub(crate) async fn count_live_keys(&self, project: ProjectId, at: Timestamp) -> Result<u64> {
-        const AT_ONCE: u32 = 1_000;
-        let mut count = 0;
-        for standing in Standing::ALL.into_iter().filter(|standing| standing.is_live()) {
-            let filter = KeyFilter { standing: Some((standing, at)), name: None };
-            let mut before = None;
-            loop {
-                let keys = self.store.keys(project, &filter, Page { before, limit: AT_ONCE }).await?;
-                count += keys.len() as u64;
-                before = keys.last().map(|key| key.created_revision);
-                if keys.len() < AT_ONCE as usize {
-                    break;
-                }
-            }
-        }
-        Ok(count)
+        Ok(self.store.live_keys(project, at).await?)
     }
 }
 

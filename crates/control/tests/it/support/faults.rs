@@ -17,7 +17,7 @@ use keyward_core::people::{Identity, Invitation, PasswordHash, Person};
 use keyward_core::secret::{Digest, PepperVersion};
 use keyward_core::session::{Session, SignInLink};
 use keyward_core::store::{
-    Canary, ChangeFilter, EventFilter, EventPosition, KeyFilter, KeyInContext, LogVerdict, Page, PersonFilter,
+    Canary, ChangeFilter, EventFilter, EventPosition, KeyFilter, KeyInContext, KeyList, KeyPart, LogVerdict, Page, PersonFilter,
     Read, Result, SavedRate, SessionsOf, Store, StoreError,
 };
 use keyward_core::tenancy::{Api, ManagementKey, Organization, Project};
@@ -108,6 +108,8 @@ pass_on! {
     add_digest(key: KeyId, digest: &Digest, pepper: PepperVersion) -> Result<()>;
     key(id: KeyId) -> Result<Option<Key>>;
     keys(project: ProjectId, filter: &KeyFilter, page: Page) -> Result<Vec<Key>>;
+    sorted_keys(project: ProjectId, filter: &KeyFilter, part: KeyPart) -> Result<KeyList>;
+    live_keys(project: ProjectId, at: Timestamp) -> Result<u64>;
     key_usage(keys: &[KeyId]) -> Result<Vec<KeyUsage>>;
     organization(id: OrganizationId) -> Result<Option<Organization>>;
     organizations(page: Page) -> Result<Vec<Organization>>;
