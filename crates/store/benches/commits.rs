@@ -103,7 +103,10 @@ async fn events(store: &dyn Store, project: &Project, rows: usize, keys: usize) 
     let filters = [
         ("any", EventFilter::default()),
         ("key.refused, rare", EventFilter { name: Some("key.refused".into()), key: None, ..Default::default() }),
-        ("project.created, one", EventFilter { name: Some("project.created".into()), key: None, ..Default::default() }),
+        (
+            "project.created, one",
+            EventFilter { name: Some("project.created".into()), key: None, ..Default::default() },
+        ),
         ("of one key", EventFilter { name: None, key: Some(key_id(3)), ..Default::default() }),
     ];
     for (what, filter) in filters {

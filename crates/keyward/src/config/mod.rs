@@ -327,6 +327,16 @@ impl Config {
         (days("usage.keep_minutes_days"), days("usage.keep_hours_days"))
     }
 
+    /// How long a session of the dashboard may go unused.
+    pub fn session_idle(&self) -> Duration {
+        Duration::from_secs(self.count("sessions.idle_minutes") * 60)
+    }
+
+    /// How long a session of the dashboard lasts at most.
+    pub fn session_max(&self) -> Duration {
+        Duration::from_secs(self.count("sessions.hours_max") * 3_600)
+    }
+
     /// How long a stop waits for open requests.
     pub fn drain(&self) -> Duration {
         Duration::from_secs(self.count("stop.drain_seconds"))

@@ -249,6 +249,20 @@ pub static SETTINGS: &[Setting] = &[
         "how many days counts by the hour are kept, which usage over time is told from",
     ),
     setting(
+        "sessions.idle_minutes",
+        None,
+        Kind::Count { min: 1, max: 43_200 },
+        "60",
+        "how many minutes a session of the dashboard may go unused before it ends",
+    ),
+    setting(
+        "sessions.hours_max",
+        None,
+        Kind::Count { min: 1, max: 8_760 },
+        "12",
+        "how many hours a session of the dashboard lasts at most, however much it is used",
+    ),
+    setting(
         "stop.drain_seconds",
         None,
         Kind::Count { min: 0, max: 3600 },

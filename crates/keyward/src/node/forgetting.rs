@@ -1,5 +1,6 @@
-//! Forgetting uses that are older than they are kept (`usage.keep_minutes_days`, `usage.keep_hours_days`). What is
-//! forgotten, and that nobody waits long for it, is the store's business.
+//! Forgetting uses that are older than they are kept (`usage.keep_minutes_days`, `usage.keep_hours_days`), and sessions
+//! that ended by going unused (`sessions.idle_minutes`) or by themselves. What is forgotten, and that nobody waits long
+//! for it, is the store's business.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,17 +16,23 @@ const PART: u32 = 5_000;
 /// How long others have the store for themselves between two parts.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// Forgets what is old, at once and every hour, until `stop`. `kept`: how long minutes and hours are kept.
-pub async fn forget_old_usage(
-    store: Arc<dyn Store>,
-    clock: Arc<dyn Clock>,
-    kept: (Duration, Duration),
-    stop: CancellationToken,
-) {
+/// How long what is kept that goes away by itself.
+#[derive(Debug, Clone, Copy)]
+pub struct Kept {
+    /// Folded minutes of uses.
+    pub minutes: Duration,
+    /// Counts of uses by the hour.
+    pub hours: Duration,
+    /// Sessions that nobody uses.
+    pub unused_sessions: Duration,
+}
+
+/// Forgets what is old, at once and every hour, until `stop`.
+pub async fn forget_what_is_old(store: Arc<dyn Store>, clock: Arc<dyn Clock>, kept: Kept, stop: CancellationToken) {
     loop {
         let done = stop.run_until_cancelled(forget(&*store, clock.now(), kept)).await;
         if let Some(Err(error)) = done {
-            tracing::warn!(%error, "old uses could not be forgotten; it is tried again in an hour");
+            tracing::warn!(%error, "what is old could not be forgotten; it is tried again in an hour");
         }
         if stop.run_until_cancelled(tokio::time::sleep(EVERY)).await.is_none() {
             return;
@@ -33,12 +40,15 @@ pub async fn forget_old_usage(
     }
 }
 
-async fn forget(store: &dyn Store, now: Timestamp, kept: (Duration, Duration)) -> Result<(), StoreError> {
+async fn forget(store: &dyn Store, now: Timestamp, kept: Kept) -> Result<(), StoreError> {
     let before = |kept: Duration| {
         let kept = i64::try_from(kept.as_millis()).unwrap_or(i64::MAX);
         Timestamp::from_millis(now.as_millis().saturating_sub(kept))
     };
-    while store.forget_usage(before(kept.0), before(kept.1), PART).await? {
+    while store.forget_sessions(before(kept.unused_sessions), now, PART).await? {
+        tokio::time::sleep(PAUSE).await;
+    }
+    while store.forget_usage(before(kept.minutes), before(kept.hours), PART).await? {
         tokio::time::sleep(PAUSE).await;
     }
     Ok(())

@@ -29,7 +29,7 @@ use crate::ops::{self, Ops};
 use crate::presets;
 use crate::secrets::Secrets;
 use data_plane::DataPlane;
-use forgetting::forget_old_usage;
+use forgetting::{Kept, forget_what_is_old};
 
 /// Connections to the operations' own address: monitors are few.
 const OPS_CONNECTIONS_MAX: usize = 64;
@@ -177,7 +177,9 @@ impl Node {
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
         tasks.spawn(keep_up(core.metrics.clone(), stop.clone()));
         let clock = Arc::clone(core.engine.clock());
-        tasks.spawn(forget_old_usage(core.store.clone(), clock, config.usage_kept(), stop.clone()));
+        let (minutes, hours) = config.usage_kept();
+        let kept = Kept { minutes, hours, unused_sessions: config.session_idle() };
+        tasks.spawn(forget_what_is_old(core.store.clone(), clock, kept, stop.clone()));
         let metrics = core.metrics.clone();
         let ops =
             Ops { engine: Arc::clone(&core.engine), store: core.store.clone(), metrics, stopping: stop.clone() };

@@ -163,7 +163,8 @@ pub async fn lists_filter_by_standing_and_name(fixture: &dyn Fixture) {
         }
         assert_eq!(seen, all.len());
     }
-    let filter = KeyFilter { standing: Some((Standing::Active, world.now)), name: named.name.clone(), ..Default::default() };
+    let filter =
+        KeyFilter { standing: Some((Standing::Active, world.now)), name: named.name.clone(), ..Default::default() };
     let found = world.store.keys(project.id, &filter, ALL).await.unwrap();
     assert_eq!(found.iter().map(|key| key.id).collect::<Vec<_>>(), [named.id]);
     assert!(

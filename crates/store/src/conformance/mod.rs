@@ -7,12 +7,15 @@
 
 pub mod commits;
 pub mod counts;
+pub mod key_lists;
 pub mod keys;
 pub mod log;
+pub mod people;
 pub mod peppers;
 pub mod quotas;
 pub mod rates;
 pub mod records;
+pub mod sessions;
 pub mod usage;
 mod world;
 
@@ -29,8 +32,9 @@ pub use world::World;
 /// Short words for changes, for tests beside the suite.
 pub mod words {
     pub use super::world::{
-        conflict, created_key, created_management_key, created_organization, created_project, key_change,
-        new_digest, new_number, project_change, revoked_key,
+        conflict, created_invitation, created_key, created_management_key, created_organization, created_person,
+        created_project, invitation_change, key_change, new_digest, new_number, person_change, project_change,
+        revoked_key,
     };
 }
 
@@ -108,6 +112,25 @@ macro_rules! conformance_suite {
             quotas: tallies_of_old_periods_are_forgotten_when_nobody_holds_any,
             rates: rates_are_kept_and_read_back,
             rates: rates_that_are_full_again_are_forgotten,
+            people: a_person_is_found_by_id_address_and_identity,
+            people: an_address_or_identity_that_is_taken_is_a_conflict,
+            people: people_are_listed_by_organization_and_power,
+            people: a_password_is_in_no_log,
+            people: expectations_of_people_are_checked,
+            people: of_a_hundred_set_ups_at_once_one_wins,
+            people: t04_the_last_owner_and_operator_stay_whoever_demotes_whom_at_once,
+            people: of_many_with_one_address_at_once_one_is_added,
+            people: invitations_are_found_accepted_once_and_listed,
+            sessions: w05_sessions_are_kept_listed_and_ended,
+            sessions: a_session_is_only_seen_later,
+            sessions: nobody_unknown_or_disabled_gets_a_session,
+            sessions: t07_what_takes_from_a_person_ends_their_sessions,
+            sessions: a_sign_in_link_is_taken_once,
+            sessions: sessions_that_ended_are_forgotten_in_parts,
+            key_lists: keys_are_sorted_each_way_and_cut_into_parts,
+            key_lists: keys_are_searched_by_a_part_of_the_name_and_by_disuse,
+            key_lists: live_keys_are_counted,
+            key_lists: events_are_cut_by_time,
             peppers: a_key_has_a_digest_for_each_pepper,
             peppers: k05_canaries_tell_which_peppers_keys_hang_on,
             peppers: a_pepper_is_retired_with_what_has_a_newer_digest,

@@ -5,12 +5,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use keyward_core::change::{
-    Actor, Change, Entry, Expect, KeyChange, KeyRef, ManagementKeyChange, OrganizationChange, Origin,
-    ProjectChange, ProjectRef, Proposal, Revision,
+    Actor, Change, Entry, Expect, InvitationChange, KeyChange, KeyRef, ManagementKeyChange, OrganizationChange,
+    Origin, PersonChange, ProjectChange, ProjectRef, Proposal, Revision,
 };
 use keyward_core::clock::Timestamp;
-use keyward_core::id::{ApiName, KeyId, ManagementKeyId, OrganizationId, ProjectId};
+use keyward_core::id::{ApiName, InvitationId, KeyId, ManagementKeyId, OrganizationId, PersonId, ProjectId};
 use keyward_core::key::{Key, KeyState, Metadata};
+use keyward_core::people::{
+    Invitation, InvitationState, InvitedTo, Membership, PasswordHash, Person, PersonState, Role,
+};
 use keyward_core::scope::Scopes;
 use keyward_core::secret::Digest;
 use keyward_core::store::{Result, Store, StoreError};
@@ -168,6 +171,63 @@ impl World {
         self.store.management_key(key.id).await.unwrap().unwrap()
     }
 
+    pub fn new_person(&self, name: &str) -> Person {
+        let number = number();
+        Person {
+            id: PersonId::from_u128(number),
+            email: format!("{name}-{number}@example.com"),
+            name: name.into(),
+            is_operator: false,
+            memberships: Vec::new(),
+            identities: Vec::new(),
+            state: PersonState::Active,
+            created_at: self.now,
+            created_revision: Revision::ZERO,
+            revision: Revision::ZERO,
+        }
+    }
+
+    async fn add_person(&self, person: Person) -> Person {
+        self.make(created_person(&person, None)).await;
+        self.store.person(person.id).await.unwrap().unwrap()
+    }
+
+    pub async fn person(&self, name: &str) -> Person {
+        self.add_person(self.new_person(name)).await
+    }
+
+    pub async fn operator(&self, name: &str) -> Person {
+        self.add_person(Person { is_operator: true, ..self.new_person(name) }).await
+    }
+
+    pub async fn member(&self, name: &str, organization: OrganizationId, role: Role) -> Person {
+        let memberships = vec![Membership { organization, role, joined_at: self.now }];
+        self.add_person(Person { memberships, ..self.new_person(name) }).await
+    }
+
+    /// An invitation to an organization, or to the operators.
+    pub fn new_invitation(&self, organization: Option<OrganizationId>) -> Invitation {
+        let role = Role::Developer;
+        Invitation {
+            id: InvitationId::from_u128(number()),
+            invited_to: organization.map_or(InvitedTo::Operators, |id| InvitedTo::Organization { id, role }),
+            email: "guest@example.com".into(),
+            digest: new_digest(),
+            invited_by: None,
+            created_at: self.now,
+            expires_at: self.now.saturating_add(std::time::Duration::from_secs(86_400)),
+            state: InvitationState::Open,
+            created_revision: Revision::ZERO,
+            revision: Revision::ZERO,
+        }
+    }
+
+    pub async fn invitation(&self, organization: Option<OrganizationId>) -> Invitation {
+        let invitation = self.new_invitation(organization);
+        self.make(created_invitation(&invitation)).await;
+        self.store.invitation(invitation.id).await.unwrap().unwrap()
+    }
+
     pub fn new_api(&self, name: &str, source: &str) -> Api {
         Api {
             name: api_name(name),
@@ -238,6 +298,24 @@ pub fn revoked_key(project: &Project, id: KeyId) -> Change {
 
 pub fn created_management_key(key: &ManagementKey) -> Change {
     Change::ManagementKey { id: key.id, what: ManagementKeyChange::Created { key: Box::new(key.clone()) } }
+}
+
+pub fn created_person(person: &Person, password: Option<&str>) -> Change {
+    let password = password.map(|phc| PasswordHash(phc.into()));
+    person_change(person, PersonChange::Created { person: Box::new(person.clone()), password })
+}
+
+pub fn person_change(person: &Person, what: PersonChange) -> Change {
+    Change::Person { id: person.id, what }
+}
+
+pub fn created_invitation(invitation: &Invitation) -> Change {
+    invitation_change(invitation, InvitationChange::Created { invitation: Box::new(invitation.clone()) })
+}
+
+pub fn invitation_change(invitation: &Invitation, what: InvitationChange) -> Change {
+    let organization = invitation.invited_to.organization();
+    Change::Invitation { id: invitation.id, organization, what }
 }
 
 /// The expectation that was not met.

@@ -97,7 +97,8 @@ fn push_filter(select: &mut QueryBuilder<Db>, filter: &KeyFilter) {
     if let Some(since) = filter.unused_since {
         let since = since.as_millis();
         select.push(" AND created_at < ").push_bind(since);
-        select.push(" AND NOT EXISTS (SELECT 1 FROM key_usage AS u WHERE u.key_id = keys.id AND u.last_used_at >= ");
+        select
+            .push(" AND NOT EXISTS (SELECT 1 FROM key_usage AS u WHERE u.key_id = keys.id AND u.last_used_at >= ");
         select.push_bind(since).push(")");
     }
     let Some((standing, now)) = filter.standing else { return };

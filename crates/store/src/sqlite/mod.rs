@@ -71,8 +71,8 @@ use keyward_core::people::{Identity, Invitation, PasswordHash, Person};
 use keyward_core::secret::{Digest, PepperVersion};
 use keyward_core::session::{Session, SignInLink};
 use keyward_core::store::{
-    Canary, ChangeFilter, EventFilter, EventPosition, KeyFilter, KeyInContext, KeyList, KeyPart, LogVerdict, Page, PersonFilter,
-    Read, Result, SavedRate, SessionsOf, Store, StoreError,
+    Canary, ChangeFilter, EventFilter, EventPosition, KeyFilter, KeyInContext, KeyList, KeyPart, LogVerdict, Page,
+    PersonFilter, Read, Result, SavedRate, SessionsOf, Store, StoreError,
 };
 use keyward_core::tenancy::{Api, ManagementKey, Organization, Project};
 use keyward_core::usage::{Event, Fold, KeyUsage, UsageBatch, UsageCount, UsageRow};

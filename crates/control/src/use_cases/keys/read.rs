@@ -66,7 +66,8 @@ impl Control {
         // Compared as names are kept; a text that can be no name is nobody's.
         let name =
             question.name.as_ref().map(|name| text::name(name, 1, u32::MAX).unwrap_or_else(|_| name.clone()));
-        let filter = KeyFilter { standing: question.standing.map(|standing| (standing, now)), name, ..Default::default() };
+        let filter =
+            KeyFilter { standing: question.standing.map(|standing| (standing, now)), name, ..Default::default() };
         let page = Page { before: question.before, limit: question.limit + 1 };
         let found = self.store.keys(place.project.id, &filter, page).await?;
         let Listed { items, next } = Listed::cut(found, question.limit, |key| key.created_revision);

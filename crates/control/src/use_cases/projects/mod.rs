@@ -11,9 +11,9 @@ use keyward_core::change::{Expect, KeyRef, ProjectRef, Revision};
 use keyward_core::clock::Timestamp;
 use keyward_core::contract::Contract;
 use keyward_core::id::{OrganizationId, ProjectId};
-use keyward_core::key::{Key, Standing};
+use keyward_core::key::Key;
 use keyward_core::permission::Permission;
-use keyward_core::store::{KeyFilter, Page};
+use keyward_core::store::Page;
 use keyward_core::tenancy::{Organization, Project};
 use keyward_verify::ApiInForce;
 
