@@ -33,12 +33,16 @@ impl Page {
     pub fn with_status(self, status: StatusCode) -> Self {
         Page { status, ..self }
     }
+
+    /// What is sent.
+    pub(super) fn text(&self) -> String {
+        self.frame.around(&self.content).into_string()
+    }
 }
 
 impl IntoResponse for Page {
     fn into_response(self) -> Response {
-        let text = self.frame.around(&self.content).into_string();
-        let mut response = (self.status, text).into_response();
+        let mut response = (self.status, self.text()).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
         headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(CONTENT_POLICY));

@@ -70,3 +70,15 @@ fn tile(seen: &SeenProject) -> Markup {
         }
     }
 }
+
+#[cfg(test)]
+pub fn samples() -> Vec<(&'static str, Page)> {
+    use super::samples::{EVIL, NAMES, organization_place, project, visit};
+    let projects: Vec<SeenProject> = NAMES.iter().zip(1..).map(|(name, number)| project(number, name)).collect();
+    let page = |name, projects: &[SeenProject]| {
+        let visit = visit(name, true);
+        let frame = organization_place(&visit, name).frame(&visit, OrganizationTab::Projects, "Projects");
+        Page::new(frame, ProjectsView { projects }.draw())
+    };
+    vec![("empty", page("Acme", &[])), ("one", page(EVIL, &projects[..1])), ("many", page(EVIL, &projects))]
+}

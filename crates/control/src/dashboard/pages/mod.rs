@@ -2,6 +2,8 @@
 //! file is the table of addresses.
 
 mod home;
+#[cfg(test)]
+pub mod samples;
 mod sign_in;
 
 use axum::Router;

@@ -124,3 +124,15 @@ impl SignInView<'_> {
         }
     }
 }
+
+#[cfg(test)]
+pub fn samples() -> Vec<(&'static str, Page)> {
+    use super::samples::EVIL;
+    let view = |email, error| SignInView { email, next: "/account", error }.page();
+    let limited = ControlError::RateLimited { retry_after: std::time::Duration::from_secs(90) };
+    vec![
+        ("fresh", view("", None)),
+        ("refused", view(EVIL, Some(&ControlError::BadCredentials))),
+        ("limited", view("a@example.com", Some(&limited))),
+    ]
+}
