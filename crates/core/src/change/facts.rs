@@ -148,13 +148,14 @@ impl Change {
     /// Whether it ends all sessions of this person, in its own transaction.
     pub fn ends_sessions_of(&self) -> Option<PersonId> {
         match self {
-            Change::Person { id, what } => match what {
-                PersonChange::PasswordSet { .. }
-                | PersonChange::Disabled
-                | PersonChange::Removed { .. }
-                | PersonChange::OperatorSet { is_operator: false } => Some(*id),
-                _ => None,
-            },
+            Change::Person {
+                id,
+                what:
+                    PersonChange::PasswordSet { .. }
+                    | PersonChange::Disabled
+                    | PersonChange::Removed { .. }
+                    | PersonChange::OperatorSet { is_operator: false },
+            } => Some(*id),
             _ => None,
         }
     }

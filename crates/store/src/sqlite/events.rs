@@ -4,6 +4,7 @@
 //! position is (time, kind, number); a row of uses keeps its number for good, and its time (the first use in
 //! its minute) can only move back, so a reader who pages on misses nothing.
 
+use keyward_core::clock::Timestamp;
 use keyward_core::id::ProjectId;
 use keyward_core::log::LogKeys;
 use keyward_core::store::{EventFilter, EventPosition, Result};
@@ -28,11 +29,15 @@ pub(super) async fn events(
     let mut snapshot = connection.begin().await.map_err(read_failure)?;
     let mut lines = Vec::new();
     if !matches!(wanted, Some("key.used" | "key.refused")) {
-        lines.extend(changes(&mut snapshot, log_keys, project, filter, bound(before, CHANGE), limit).await?);
+        lines.extend(
+            changes(&mut snapshot, log_keys, project, filter, bound(before, filter.to, CHANGE), limit).await?,
+        );
     }
     for (name, granted) in [("key.used", 1), ("key.refused", 0)] {
         if wanted.is_none_or(|wanted| wanted == name) {
-            lines.extend(uses(&mut snapshot, project, filter, granted, bound(before, USES), limit).await?);
+            lines.extend(
+                uses(&mut snapshot, project, filter, granted, bound(before, filter.to, USES), limit).await?,
+            );
         }
     }
     snapshot.rollback().await.map_err(read_failure)?;
@@ -42,14 +47,19 @@ pub(super) async fn events(
 }
 
 /// The (time, number) that lines of a kind must be below to come after a position.
-fn bound(before: Option<EventPosition>, kind: u8) -> (i64, i64) {
-    match before {
+///
+/// The end of the time asked for is a part of it: SQLite looks from one bound only, and must not look through all that
+/// is newer.
+fn bound(before: Option<EventPosition>, to: Option<Timestamp>, kind: u8) -> (i64, i64) {
+    let end = to.map_or((i64::MAX, i64::MAX), |to| (to.as_millis(), i64::MIN));
+    let position = match before {
         None => (i64::MAX, i64::MAX),
         Some(position) if position.kind == kind => (position.at.as_millis(), position.number),
         // At the same time, lower kinds come later: all of them, or none.
         Some(position) if kind < position.kind => (position.at.as_millis(), i64::MAX),
         Some(position) => (position.at.as_millis(), i64::MIN),
-    }
+    };
+    position.min(end)
 }
 
 async fn changes(
@@ -76,7 +86,7 @@ async fn changes(
     }
     select.push(" AND (l.at, l.revision) < (").push_bind(at).push(", ").push_bind(number);
     select.push(")");
-    push_times(&mut select, "l.at", filter);
+    push_from(&mut select, "l.at", filter);
     select.push(" ORDER BY l.at DESC, l.revision DESC LIMIT ").push_bind(i64::from(limit));
     let rows = select.build().fetch_all(connection).await.map_err(read_failure)?;
     rows.iter()
@@ -88,12 +98,9 @@ async fn changes(
         .collect()
 }
 
-fn push_times(select: &mut QueryBuilder<Db>, column: &str, filter: &EventFilter) {
+fn push_from(select: &mut QueryBuilder<Db>, column: &str, filter: &EventFilter) {
     if let Some(from) = filter.from {
         select.push(" AND ").push(column).push(" >= ").push_bind(from.as_millis());
-    }
-    if let Some(to) = filter.to {
-        select.push(" AND ").push(column).push(" < ").push_bind(to.as_millis());
     }
 }
 
@@ -120,7 +127,7 @@ async fn uses(
     select.push(" AND granted = ").push_bind(granted);
     select.push(" AND (first_at, id) < (").push_bind(at).push(", ").push_bind(number);
     select.push(")");
-    push_times(&mut select, "first_at", filter);
+    push_from(&mut select, "first_at", filter);
     select.push(" ORDER BY first_at DESC, id DESC LIMIT ").push_bind(i64::from(limit));
     let rows = select.build().fetch_all(connection).await.map_err(read_failure)?;
     rows.iter()
