@@ -7,6 +7,7 @@ mod keys;
 mod limits;
 mod management_keys;
 mod openapi;
+mod openid;
 mod outcomes;
 mod plans;
 mod support;
