@@ -9,23 +9,25 @@ use toml::Table;
 /// What each section may hold, because it is held here or says how to.
 const KNOWN: [(&str, &[&str]); 4] = [
     ("graph", &["targets", "all-features"]),
-    ("licenses", &["allow"]),
+    ("licenses", &["allow", "exceptions"]),
     ("sources", &["unknown-registry", "unknown-git"]),
     ("bans", &["wildcards", "allow-wildcard-paths", "multiple-versions", "deny", "skip"]),
 ];
 
 /// Everything in the graph that the policy does not allow.
 ///
-/// `tree` has a line `name vVERSION …` for each package that is built; `metadata` says more of each, and of more.
+/// `tree` has a line for each package that is built, `name vVERSION …` with its depth before it, below whoever asks for it;
+/// `metadata` says more of each, and of more.
 pub fn findings(metadata: &Value, tree: &str, policy: &Table) -> Result<Vec<String>> {
     known_only(policy)?;
-    let built: BTreeSet<(&str, &str)> = tree.lines().filter_map(name_and_version).collect();
+    let tree: Vec<Line<'_>> = tree.lines().filter_map(line).collect();
+    let built: BTreeSet<(&str, &str)> = tree.iter().map(|line| (line.name, line.version)).collect();
     let mut packages = packages(metadata)?;
     packages.retain(|package| built.contains(&(package.name, package.version)));
     let mut findings = licences(&packages, policy)?;
     findings.extend(sources(&packages));
     findings.extend(wildcards(&packages));
-    findings.extend(banned(&packages, &crates(policy, "deny")?));
+    findings.extend(banned(&packages, &tree, &crates(policy, "deny")?));
     findings.extend(duplicates(&packages, &crates(policy, "skip")?));
     Ok(findings)
 }
@@ -44,9 +46,18 @@ fn packages(metadata: &Value) -> Result<Vec<Package<'_>>> {
     packages.iter().map(|value| package(value).context("cargo metadata: a package lacks a field")).collect()
 }
 
-fn name_and_version(line: &str) -> Option<(&str, &str)> {
-    let mut words = line.split_whitespace();
-    Some((words.next()?, words.next()?.strip_prefix('v')?))
+/// A line of the tree.
+struct Line<'a> {
+    depth: usize,
+    name: &'a str,
+    version: &'a str,
+}
+
+fn line(line: &str) -> Option<Line<'_>> {
+    let start = line.find(|c: char| !c.is_ascii_digit())?;
+    let (depth, rest) = line.split_at(start);
+    let mut words = rest.split_whitespace();
+    Some(Line { depth: depth.parse().ok()?, name: words.next()?, version: words.next()?.strip_prefix('v')? })
 }
 
 fn package(value: &Value) -> Option<Package<'_>> {
@@ -75,13 +86,30 @@ fn known_only(policy: &Table) -> Result<()> {
 fn licences(packages: &[Package<'_>], policy: &Table) -> Result<Vec<String>> {
     let allowed = policy["licenses"]["allow"].as_array().context("deny.toml: licenses.allow")?;
     let allowed: Vec<&str> = allowed.iter().filter_map(|licence| licence.as_str()).collect();
-    let refused = packages.iter().filter(|package| !licence::allows(package.licence, &allowed));
+    let exceptions = exceptions(policy)?;
+    let refused = packages.iter().filter(|package| {
+        let of_its_own = exceptions.iter().filter(|(name, _)| *name == package.name).flat_map(|(_, more)| more);
+        !licence::allows(package.licence, &allowed.iter().chain(of_its_own).copied().collect::<Vec<_>>())
+    });
     Ok(refused
         .map(|package| {
             let Package { name, version, licence, .. } = package;
             format!("{name} {version}: the licence `{licence}` is not allowed: do without it, or discuss deny.toml")
         })
         .collect())
+}
+
+/// `{ crate = "name", allow = ["licence"] }`: what one crate alone may have.
+fn exceptions(policy: &Table) -> Result<Vec<(&str, Vec<&str>)>> {
+    let listed =
+        policy["licenses"].get("exceptions").and_then(|list| list.as_array()).map_or(&[][..], Vec::as_slice);
+    let complete = |entry| of_one(entry).context("deny.toml: licenses.exceptions: an entry needs crate and allow");
+    listed.iter().map(complete).collect()
+}
+
+fn of_one(entry: &toml::Value) -> Option<(&str, Vec<&str>)> {
+    let allow = entry.get("allow")?.as_array()?.iter().filter_map(|licence| licence.as_str());
+    Some((entry.get("crate")?.as_str()?, allow.collect()))
 }
 
 /// Only the default registry and our own workspace.
@@ -119,11 +147,13 @@ fn wildcards(packages: &[Package<'_>]) -> Vec<String> {
     findings
 }
 
-/// `{ crate = "name@version", reason = "…" }`: name, version or nothing, reason.
+/// `{ crate = "name@version", reason = "…" }`: name, version or nothing, reason; and in bans, `wrappers = ["name"]`: who may
+/// ask for it nevertheless.
 struct Listed<'a> {
     name: &'a str,
     version: Option<&'a str>,
     reason: &'a str,
+    wrappers: Vec<&'a str>,
 }
 
 fn crates<'a>(policy: &'a Table, list: &str) -> Result<Vec<Listed<'a>>> {
@@ -131,7 +161,9 @@ fn crates<'a>(policy: &'a Table, list: &str) -> Result<Vec<Listed<'a>>> {
     let read = |entry: &'a toml::Value| -> Option<Listed<'a>> {
         let spec = entry.get("crate")?.as_str()?;
         let (name, version) = spec.split_once('@').map_or((spec, None), |(name, version)| (name, Some(version)));
-        Some(Listed { name, version, reason: entry.get("reason")?.as_str()? })
+        let wrappers = entry.get("wrappers").and_then(|list| list.as_array()).into_iter().flatten();
+        let wrappers = wrappers.filter_map(|wrapper| wrapper.as_str()).collect();
+        Some(Listed { name, version, reason: entry.get("reason")?.as_str()?, wrappers })
     };
     let complete =
         |entry| read(entry).with_context(|| format!("deny.toml: bans.{list}: an entry needs crate and reason"));
@@ -148,17 +180,33 @@ impl Listed<'_> {
     }
 }
 
-fn banned(packages: &[Package<'_>], deny: &[Listed<'_>]) -> Vec<String> {
-    let pairs = packages.iter().flat_map(|package| deny.iter().map(move |listed| (package, listed)));
-    let found = pairs.filter(|(package, listed)| listed.is(package));
-    found
-        .map(|(package, listed)| {
+fn banned(packages: &[Package<'_>], tree: &[Line<'_>], deny: &[Listed<'_>]) -> Vec<String> {
+    let mut findings = Vec::new();
+    for listed in deny {
+        let found = packages.iter().filter(|package| listed.is(package));
+        let askers: BTreeSet<&str> = found.clone().flat_map(|package| asked_by(tree, package)).collect();
+        let is_wrapped = !listed.wrappers.is_empty() && askers.iter().all(|asker| listed.wrappers.contains(asker));
+        findings.extend(found.filter(|_| !is_wrapped).map(|package| {
             format!(
                 "{} {}: banned: {}; `cargo tree -i {}` shows who asks for it",
                 package.name, package.version, listed.reason, package.name
             )
-        })
-        .collect()
+        }));
+        let idle = listed.wrappers.iter().filter(|wrapper| !askers.contains(**wrapper));
+        findings.extend(
+            idle.map(|wrapper| {
+                format!("deny.toml: {wrapper} does not ask for {} any more: take it out", listed.name)
+            }),
+        );
+    }
+    findings
+}
+
+/// The names of those that ask for a package themselves: whatever stands above it, one step out.
+fn asked_by<'a>(tree: &[Line<'a>], package: &Package<'_>) -> Vec<&'a str> {
+    let is_it = |line: &Line<'_>| line.depth > 0 && line.name == package.name && line.version == package.version;
+    let asked = tree.iter().enumerate().filter(|(_, line)| is_it(line));
+    asked.filter_map(|(at, line)| Some(tree[..at].iter().rfind(|above| above.depth < line.depth)?.name)).collect()
 }
 
 fn duplicates(packages: &[Package<'_>], skip: &[Listed<'_>]) -> Vec<String> {
@@ -204,7 +252,7 @@ mod tests {
 
     fn found(packages: &[(&str, &str, &str, &str)]) -> Vec<String> {
         let tree: Vec<String> =
-            packages.iter().map(|(name, version, ..)| format!("{name} v{version} (*)")).collect();
+            packages.iter().map(|(name, version, ..)| format!("0{name} v{version} (*)")).collect();
         let mut packages: Vec<Value> = packages.iter().map(described).collect();
         packages.push(described(&("turned-off", "1.0.0", "GPL-3.0", &registry())));
         findings(&json!({"packages": packages}), &tree.join("\n"), &POLICY.parse().unwrap()).unwrap()
@@ -239,6 +287,35 @@ mod tests {
         let about = |start: &str| findings.iter().filter(|finding| finding.starts_with(start)).count();
         assert_eq!(findings.len(), 4, "{findings:#?}");
         assert_eq!([about("openssl"), about("copyleft"), about("fork"), about("rand: in two")], [1, 1, 1, 1]);
+    }
+
+    #[test]
+    fn a_banned_crate_is_had_by_its_wrappers_alone_and_a_licence_by_its_crate() {
+        let policy: Table = r#"
+            [licenses]
+            allow = ["MIT"]
+            exceptions = [{ crate = "driver", allow = ["MPL-2.0"] }]
+            [bans]
+            deny = [{ crate = "chrono", wrappers = ["oauth"], reason = "time is jiff" }]
+        "#
+        .parse()
+        .unwrap();
+        let found = |askers: &[&str]| {
+            let registry = registry();
+            let names = ["chrono", "driver"].iter().chain(askers);
+            let licence = |name: &str| if name == "driver" { "MPL-2.0" } else { "MIT" };
+            let packages: Vec<Value> =
+                names.map(|name| described(&(name, "1.0.0", licence(name), &registry))).collect();
+            let mut tree = vec!["0driver v1.0.0".to_owned()];
+            for asker in askers {
+                tree.extend([format!("0{asker} v1.0.0"), "1other v1.0.0".into(), "1chrono v1.0.0".into()]);
+            }
+            let metadata = json!({"packages": packages});
+            findings(&metadata, &tree.join("\n"), &policy).unwrap()
+        };
+        assert_eq!(found(&["oauth"]), Vec::<String>::new());
+        assert!(found(&["oauth", "another"])[0].starts_with("chrono 1.0.0: banned"));
+        assert!(found(&["another"])[1].contains("oauth does not ask for chrono any more"));
     }
 
     #[test]

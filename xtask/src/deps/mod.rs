@@ -24,7 +24,7 @@ pub fn run(root: &Path) -> Result<()> {
     let metadata = output(cargo().current_dir(root).args(metadata).args(graph))?;
     // Metadata also lists what only a feature that is off would bring: the tree has what is built.
     let tree =
-        ["tree", "--workspace", "--target", target, "--edges=normal,build,dev", "--prefix=none", "--format={p}"];
+        ["tree", "--workspace", "--target", target, "--edges=normal,build,dev", "--prefix=depth", "--format={p}"];
     let tree = output(cargo().current_dir(root).args(tree).args(graph))?;
     let mut findings = graph::findings(&serde_json::from_str(&metadata)?, &tree, &policy)?;
     findings.extend(unused::findings(root)?);
