@@ -74,6 +74,18 @@ pub enum Failure {
     Foreign,
     /// The form cannot be read.
     Form(String),
+    /// A link that works once or for a while does not work any more, or never did: nobody is told which.
+    Spent(&'static str),
+}
+
+impl Failure {
+    /// What opens nothing by its link is told in words for links.
+    pub fn of_link(error: ControlError, words: &'static str) -> Self {
+        match error {
+            ControlError::NotFound => Failure::Spent(words),
+            error => Failure::Control(error),
+        }
+    }
 }
 
 impl<E: Into<ControlError>> From<E> for Failure {
@@ -93,10 +105,12 @@ impl IntoResponse for Failure {
                     .to_owned(),
             ),
             Failure::Form(what) => (StatusCode::BAD_REQUEST, "The form cannot be read", what.clone()),
+            Failure::Spent(words) => (StatusCode::NOT_FOUND, "This link does not work", (*words).to_owned()),
             Failure::Control(error) => told(error),
         };
         let problem = match self {
             Failure::Control(error) => Some(Problem::from(error)),
+            Failure::Spent(_) => Some(Problem::from(ControlError::NotFound)),
             _ => None,
         };
         let mut response = error_page(status, title, &words).into_response();

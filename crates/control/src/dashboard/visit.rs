@@ -4,7 +4,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use axum::extract::{ConnectInfo, FromRequestParts};
+use axum::extract::{ConnectInfo, FromRequestParts, OptionalFromRequestParts};
 use http::header;
 use http::request::Parts;
 use keyward_core::change::Origin;
@@ -58,6 +58,19 @@ impl FromRequestParts<Dashboard> for Visit {
                 Err(Failure::SignIn { path: path.to_owned() })
             }
             None => Err(Failure::SignIn { path: "/".into() }),
+        }
+    }
+}
+
+/// Whoever is signed in, for pages that everybody sees.
+impl OptionalFromRequestParts<Dashboard> for Visit {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, dashboard: &Dashboard) -> Result<Option<Self>, Failure> {
+        match <Visit as FromRequestParts<Dashboard>>::from_request_parts(parts, dashboard).await {
+            Ok(visit) => Ok(Some(visit)),
+            Err(Failure::SignIn { .. }) => Ok(None),
+            Err(failure) => Err(failure),
         }
     }
 }

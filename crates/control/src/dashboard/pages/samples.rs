@@ -11,8 +11,8 @@ use std::sync::Arc;
 
 use keyward_core::change::Revision;
 use keyward_core::clock::Timestamp;
-use keyward_core::id::{OrganizationId, PersonId, ProjectId, SessionId};
-use keyward_core::people::{Membership, Person, PersonState, Role};
+use keyward_core::id::{InvitationId, OrganizationId, PersonId, ProjectId, SessionId};
+use keyward_core::people::{Invitation, InvitationState, InvitedTo, Membership, Person, PersonState, Role};
 use keyward_core::secret::Digest;
 use keyward_core::session::{Session, SignedInBy};
 use keyward_core::tenancy::{Environment, Organization, Project, TenantState};
@@ -83,6 +83,22 @@ pub fn visit(name: &str, is_operator: bool) -> Visit {
     Visit { current, visitor: Visitor::default() }
 }
 
+/// An open invitation.
+pub fn invitation(number: u128, to: InvitedTo, email: &str) -> Invitation {
+    Invitation {
+        id: InvitationId::from_u128(number),
+        invited_to: to,
+        email: email.to_owned(),
+        digest: Digest::from_bytes([8; 32]),
+        invited_by: Some(PersonId::from_u128(1)),
+        created_at: hours_ago(2),
+        expires_at: Timestamp::from_millis(NOW.as_millis() + 6 * 86_400_000),
+        state: InvitationState::Open,
+        created_revision: Revision::ZERO,
+        revision: Revision::ZERO,
+    }
+}
+
 /// An organization.
 pub fn organization(number: u128, name: &str) -> Organization {
     Organization {
@@ -136,7 +152,14 @@ pub fn project(number: u128, name: &str) -> SeenProject {
 
 /// Every page's samples, by the page's file: each page adds its line.
 fn all() -> Vec<(&'static str, Vec<(&'static str, Page)>)> {
-    vec![("home", super::home::samples()), ("sign_in", super::sign_in::samples())]
+    vec![
+        ("home", super::home::samples()),
+        ("invitation", super::invitation::samples()),
+        ("openid", super::openid::samples()),
+        ("setup", super::setup::samples()),
+        ("sign_in", super::sign_in::samples()),
+        ("sign_in_link", super::sign_in_link::samples()),
+    ]
 }
 
 /// A tag that opens, as it stands in a page.

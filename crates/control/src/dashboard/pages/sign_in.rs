@@ -7,6 +7,7 @@ use keyward_core::secret::Secret;
 use maud::{Markup, html};
 use serde::Deserialize;
 
+use super::openid;
 use crate::dashboard::Dashboard;
 use crate::dashboard::answer::{Failure, Page, form_notice, go_to};
 use crate::dashboard::form::{Asking, Form};
@@ -40,9 +41,8 @@ pub struct SignInForm {
 }
 
 /// The page.
-pub async fn page(Asking(afterwards): Asking<Afterwards>) -> Response {
-    let view = SignInView { email: "", next: own_path(&afterwards.next), error: None };
-    view.page().into_response()
+pub async fn page(State(dashboard): State<Dashboard>, Asking(afterwards): Asking<Afterwards>) -> Response {
+    view(&dashboard, "", own_path(&afterwards.next), None).page().into_response()
 }
 
 /// Signs in.
@@ -59,8 +59,12 @@ pub async fn submit(
         Err(
             error @ (ControlError::BadCredentials | ControlError::RateLimited { .. } | ControlError::Invalid(_)),
         ) => {
-            let view = SignInView { email: &form.email, next: own_path(&form.next), error: Some(&error) };
-            Ok(view.page().with_status(StatusCode::UNAUTHORIZED).into_response())
+            let status = match error {
+                ControlError::RateLimited { .. } => StatusCode::TOO_MANY_REQUESTS,
+                _ => StatusCode::UNAUTHORIZED,
+            };
+            let view = view(&dashboard, &form.email, own_path(&form.next), Some(&error));
+            Ok(view.page().with_status(status).into_response())
         }
         Err(error) => Err(error.into()),
     }
@@ -84,21 +88,34 @@ pub fn let_in(dashboard: &Dashboard, signed_in: &SignedIn, path: &str) -> Respon
     response
 }
 
-fn set_cookie(response: &mut Response, cookie: &str) {
+/// Sends a cookie along.
+pub fn set_cookie(response: &mut Response, cookie: &str) {
     if let Ok(mut value) = HeaderValue::from_str(cookie) {
         value.set_sensitive(true);
         response.headers_mut().append(header::SET_COOKIE, value);
     }
 }
 
+fn view<'a>(
+    dashboard: &'a Dashboard,
+    email: &'a str,
+    next: &'a str,
+    error: Option<&'a ControlError>,
+) -> SignInView<'a> {
+    let provider = dashboard.control.openid().map(|provider| provider.title());
+    SignInView { email, next, provider, error }
+}
+
 /// What the page shows.
-pub struct SignInView<'a> {
+struct SignInView<'a> {
     /// What was filled in before.
-    pub email: &'a str,
+    email: &'a str,
     /// Where to go afterwards.
-    pub next: &'a str,
+    next: &'a str,
+    /// What the OpenID provider is called, where there is one.
+    provider: Option<&'a str>,
     /// What went wrong.
-    pub error: Option<&'a ControlError>,
+    error: Option<&'a ControlError>,
 }
 
 impl SignInView<'_> {
@@ -113,13 +130,19 @@ impl SignInView<'_> {
             div.alone.stack {
                 h1 { "Sign in" }
                 @if let Some(error) = self.error { (form_notice(error)) }
-                section.card { form.inner method="post" action="/sign-in" {
-                    (Field::new("email", "E-mail address").line("email", self.email, email))
-                    (Field::new("password", "Password").line("password", "", password))
-                    input type="hidden" name="next" value=(self.next);
-                    button.button.primary.whole type="submit" { "Sign in" }
+                section.card { div.inner {
+                    form.stack method="post" action="/sign-in" {
+                        (Field::new("email", "E-mail address").line("email", self.email, email))
+                        (Field::new("password", "Password").line("password", "", password))
+                        input type="hidden" name="next" value=(self.next);
+                        button.button.primary.whole type="submit" { "Sign in" }
+                    }
+                    (openid::button(self.provider, self.next, ""))
                 } }
-                p.soft.small { "Accounts come by invitation: an owner of your organization can send you one." }
+                details.soft.small {
+                    summary { "Forgot your password, or no account yet?" }
+                    p { "Whoever runs this site can give you a link that signs you in once; then you choose a new password. Accounts come by invitation: an owner of your organization can send you one." }
+                }
             }
         }
     }
@@ -128,7 +151,7 @@ impl SignInView<'_> {
 #[cfg(test)]
 pub fn samples() -> Vec<(&'static str, Page)> {
     use super::samples::EVIL;
-    let view = |email, error| SignInView { email, next: "/account", error }.page();
+    let view = |email, error| SignInView { email, next: "/account", provider: Some(EVIL), error }.page();
     let limited = ControlError::RateLimited { retry_after: std::time::Duration::from_secs(90) };
     vec![
         ("fresh", view("", None)),
