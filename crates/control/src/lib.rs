@@ -31,7 +31,7 @@ pub fn router(control: Arc<Control>, site: Site) -> axum::Router {
             false => rest::nothing().into_response(),
         }
     };
-    rest::routes(&control)
+    rest::routes(&control, &site)
         .merge(dashboard::routes(&control, site))
         .fallback(nothing)
         .layer(CatchPanicLayer::custom(rest::hygiene::caught))

@@ -27,6 +27,7 @@ use crate::site::Site;
 use crate::use_cases::Control;
 
 pub use answer::is_asked_for_a_page;
+pub use visit::SESSION_COOKIE;
 
 /// What every page has at hand.
 #[derive(Clone)]

@@ -11,6 +11,7 @@ use utoipa::ToSchema;
 use zeroize::Zeroizing;
 
 use super::problem::Problem;
+use crate::site::Site;
 use crate::use_cases::{self, Disclosure};
 
 /// How a change took force: when the answer is sent, no node can still decide as before.
@@ -60,6 +61,33 @@ impl From<Disclosure> for SecretPart {
             Disclosure::Now(secret) => SecretPart { secret: Some(Shown(secret)), secret_shown: None },
             Disclosure::Before => SecretPart { secret: None, secret_shown: Some(true) },
             Disclosure::None => SecretPart { secret: None, secret_shown: None },
+        }
+    }
+}
+
+/// What an answer tells of a link that holds a secret: itself, once, or that it was shown before.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct LinkPart {
+    /// The link, in this one answer. It is kept nowhere and cannot be shown again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, required = false)]
+    link: Option<Shown>,
+    /// True where this request was answered before, with the link.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(required = false)]
+    secret_shown: Option<bool>,
+}
+
+impl LinkPart {
+    /// The link that ends in a secret.
+    pub fn to(site: &Site, path: &str, secret: Disclosure) -> Self {
+        match secret {
+            Disclosure::Now(secret) => {
+                let link = Secret::new(site.url(&[path, secret.expose()].concat()));
+                LinkPart { link: Some(Shown(link)), secret_shown: None }
+            }
+            Disclosure::Before => LinkPart { link: None, secret_shown: Some(true) },
+            Disclosure::None => LinkPart { link: None, secret_shown: None },
         }
     }
 }

@@ -1,8 +1,9 @@
-//! Who asks: the management key in `Authorization`, checked before a handler runs; and what handlers take of
+//! Who asks: the management key in `Authorization`, or else a dashboard session, checked before a handler runs; and what handlers take of
 //! a request beside its body: [`Asking`] and [`Id`].
 
 use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
+use std::sync::Arc;
 
 use axum::extract::{ConnectInfo, FromRequestParts, RawPathParams, Request, State};
 use axum::middleware::Next;
@@ -14,6 +15,8 @@ use keyward_core::denial::Refusal;
 
 use super::doors::{Demand, Rest};
 use super::problem::{Problem, not_found, unauthenticated};
+use super::session;
+use crate::site::Site;
 use crate::use_cases::{Asked, Caller, ControlError};
 
 /// The id that a request was given.
@@ -24,32 +27,44 @@ pub(crate) struct RequestId(pub String);
 #[derive(Debug, Clone)]
 pub(crate) struct AdmittedBy(pub String);
 
-/// Lets a request through to its handler only with a live management key that may ask for this at all.
+/// Lets a request through to its handler only with a live management key or session that may ask for this at all.
 pub(super) async fn admit(
-    State((control, demand)): State<(Rest, Demand)>,
+    State((control, site, demand)): State<(Rest, Arc<Site>, Demand)>,
     mut request: Request,
     next: Next,
 ) -> Result<Response, Problem> {
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0.ip().to_canonical());
-    let presented = bearer(request.headers()).ok_or_else(|| not_admitted(&control, peer))?;
-    let key = control.engine.authenticate(presented).await.map_err(|denial| match denial.refusal() {
-        Refusal::Unavailable => Problem::from(ControlError::Unavailable("the lease does not hold".into())),
-        _ => not_admitted(&control, peer),
-    })?;
-    let admitted_by = AdmittedBy(key.id.to_string());
-    let caller = Caller::ManagementKey(key);
+    let found = match request.headers().contains_key(header::AUTHORIZATION) {
+        true => by_management_key(&control, request.headers()).await?,
+        false => session::caller(&control, &site, request.method(), request.headers()).await?,
+    };
+    let caller = found.ok_or_else(|| not_admitted(&control, peer))?;
     if let Demand::OneOf(permissions) = demand
         && !permissions.iter().any(|&permission| caller.has(permission))
         && let Some(&first) = permissions.first()
     {
         return Err(ControlError::Forbidden(first).into());
     }
+    let admitted_by = AdmittedBy(caller.account());
     let origin =
         Origin { address: peer, request_id: request.extensions().get::<RequestId>().map(|id| id.0.clone()) };
     request.extensions_mut().insert(Asking(Asked { caller, origin, repeat: None }));
+    request.extensions_mut().insert(site);
     let mut response = next.run(request).await;
     response.extensions_mut().insert(admitted_by);
     Ok(response)
+}
+
+/// Who asks by a management key; none where it opens nothing.
+async fn by_management_key(control: &Rest, headers: &HeaderMap) -> Result<Option<Caller>, Problem> {
+    let Some(presented) = bearer(headers) else { return Ok(None) };
+    match control.engine.authenticate(presented).await {
+        Ok(key) => Ok(Some(Caller::ManagementKey(key))),
+        Err(denial) if denial.refusal() == Refusal::Unavailable => {
+            Err(ControlError::Unavailable("the lease does not hold".into()).into())
+        }
+        Err(_) => Ok(None),
+    }
 }
 
 /// The answer to a request without a management key that opens: the same whatever is wrong with it, and another

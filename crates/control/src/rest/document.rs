@@ -3,11 +3,12 @@
 use axum::response::{IntoResponse, Response};
 use http::header;
 use keyward_core::key::Standing;
+use keyward_core::people::Role;
 use serde_json::{Value, json};
 use utoipa::OpenApi;
 use utoipa::openapi::path::Operation;
 use utoipa::openapi::schema::{AdditionalProperties, Components, Object, Schema};
-use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{RefOr, Required};
 
 use super::problem::{Code, FieldProblem, ProblemDocument};
@@ -29,6 +30,8 @@ use super::problem::{Code, FieldProblem, ProblemDocument};
         (name = "projects", description = "The walls around keys, usage and events"),
         (name = "keys", description = "Keys: made, changed, rotated and ended"),
         (name = "log", description = "Every change, with its chain"),
+        (name = "members", description = "Members of organizations, and invitations"),
+        (name = "people", description = "People's accounts"),
         (name = "management keys", description = "Keys to this control plane"),
         (name = "operation", description = "Backups"),
     )
@@ -59,6 +62,11 @@ pub(super) fn complete(document: &mut utoipa::openapi::OpenApi) {
     }
     let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build();
     components.add_security_scheme("management_key", SecurityScheme::Http(bearer));
+    let cookie = ApiKeyValue::with_description(
+        "__Host-keyward-session",
+        "A dashboard session, from our own pages; the header Keyward-Organization names the organization",
+    );
+    components.add_security_scheme("session", SecurityScheme::ApiKey(ApiKey::Cookie(cookie)));
 }
 
 /// Says that a body has no unknown fields, and may be left out where it needs none.
@@ -82,8 +90,10 @@ fn object<'a>(components: &'a mut Components, name: &str) -> Option<&'a mut Obje
 }
 
 /// The fields that hold one of a few words.
-fn words() -> [(&'static str, &'static str, Vec<Value>); 10] {
+fn words() -> [(&'static str, &'static str, Vec<Value>); 17] {
     let standings = Standing::ALL.map(|standing| json!(standing.as_str())).to_vec();
+    let roles = || Role::ALL.map(|role| json!(role.as_str())).to_vec();
+    let person = || vec![json!("active"), json!("disabled")];
     let tenant = || vec![json!("active"), json!("suspended"), json!("deleted")];
     [
         ("Problem", "code", Code::ALL.iter().map(|code| json!(code.as_str())).collect()),
@@ -95,7 +105,14 @@ fn words() -> [(&'static str, &'static str, Vec<Value>); 10] {
         ("Limit", "kind", vec![json!("rate"), json!("quota")]),
         ("Limit", "by", vec![json!("key"), json!("project"), json!("organization"), json!("address")]),
         ("ManagementKey", "state", vec![json!("active"), json!("expired"), json!("revoked")]),
-        ("Actor", "kind", vec![json!("management_key"), json!("operator")]),
+        ("Actor", "kind", vec![json!("management_key"), json!("person"), json!("operator")]),
+        ("Member", "role", roles()),
+        ("Member", "state", person()),
+        ("Membership", "role", roles()),
+        ("Person", "state", person()),
+        ("SetRole", "role", roles()),
+        ("Invite", "role", roles()),
+        ("Invitation", "state", ["open", "expired", "accepted", "withdrawn"].map(Value::from).to_vec()),
     ]
 }
 

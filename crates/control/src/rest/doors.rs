@@ -15,6 +15,7 @@ use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 
 use super::caller::admit;
 use super::query::refuse_query;
+use crate::site::Site;
 use crate::use_cases::Control;
 
 /// The state of every handler.
@@ -26,7 +27,7 @@ pub(super) enum Demand {
     /// Any of these permissions; the use case says which part of the request takes which.
     OneOf(&'static [Permission]),
     /// Only to be somebody.
-    AnyManagementKey,
+    Anybody,
 }
 
 impl Demand {
@@ -34,7 +35,7 @@ impl Demand {
     fn scope(self) -> String {
         match self {
             Demand::OneOf(permissions) => permissions.first().map_or("", |first| first.scope()).to_owned(),
-            Demand::AnyManagementKey => "any".to_owned(),
+            Demand::Anybody => "any".to_owned(),
         }
     }
 }
@@ -42,12 +43,13 @@ impl Demand {
 /// Operations, gathered.
 pub(super) struct Doors {
     control: Rest,
+    site: Arc<Site>,
     router: OpenApiRouter<Rest>,
 }
 
 impl Doors {
-    pub fn new(control: Rest) -> Self {
-        Doors { control, router: OpenApiRouter::with_openapi(super::document::head()) }
+    pub fn new(control: Rest, site: Arc<Site>) -> Self {
+        Doors { control, site, router: OpenApiRouter::with_openapi(super::document::head()) }
     }
 
     /// Adds an operation that takes a permission.
@@ -60,9 +62,9 @@ impl Doors {
         self.add(Demand::OneOf(permissions), operation, true)
     }
 
-    /// Adds an operation for every holder of a management key.
+    /// Adds an operation for everybody who is let in at all.
     pub fn open_to_all(self, operation: UtoipaMethodRouter<Rest>) -> Self {
-        self.add(Demand::AnyManagementKey, operation, false)
+        self.add(Demand::Anybody, operation, false)
     }
 
     fn add(mut self, demand: Demand, operation: UtoipaMethodRouter<Rest>, makes: bool) -> Self {
@@ -79,7 +81,7 @@ impl Doors {
             let refuse = from_fn_with_state(Arc::clone(&self.control), refuse_query);
             methods = methods.route_layer(refuse);
         }
-        let admit = from_fn_with_state((Arc::clone(&self.control), demand), admit);
+        let admit = from_fn_with_state((Arc::clone(&self.control), Arc::clone(&self.site), demand), admit);
         self.router = self.router.routes((schemas, paths, methods.route_layer(admit)));
         self
     }
@@ -105,7 +107,8 @@ fn is_asked_with_query(operation: &Operation) -> bool {
 fn describe(operation: &mut Operation, demand: Demand, makes: bool) {
     let extension = ExtensionsBuilder::new().add("x-scope", json!(demand.scope())).build();
     operation.extensions.get_or_insert_default().merge(extension);
-    operation.security = Some(vec![SecurityRequirement::new("management_key", [] as [&str; 0])]);
+    operation.security =
+        Some(["management_key", "session"].map(|name| SecurityRequirement::new(name, [] as [&str; 0])).to_vec());
     let problem = ResponseBuilder::new()
         .description("A problem, told by its code")
         .content("application/problem+json", Content::new(Some(Ref::from_schema_name("Problem"))))

@@ -7,6 +7,7 @@ use keyward_core::clock::Timestamp;
 use keyward_core::id::{KeyId, OrganizationId, ProjectId};
 use keyward_core::key::Metadata;
 use keyward_core::log::from_hex;
+use keyward_core::people::Role;
 use keyward_core::tenancy::{Boundary, Environment};
 use serde_json::Value;
 
@@ -165,6 +166,13 @@ impl FromValue for Environment {
             Some("test") => Ok(Environment::Test),
             _ => Err("must be \"live\" or \"test\"".into()),
         }
+    }
+}
+
+impl FromValue for Role {
+    fn from_value(value: Value) -> Read<Self> {
+        let role = value.as_str().and_then(Role::named);
+        role.ok_or_else(|| "must be \"owner\", \"developer\" or \"viewer\"".into())
     }
 }
 

@@ -1,4 +1,4 @@
-//! Management keys over HTTP, and whose key a request carries.
+//! Management keys over HTTP.
 
 use axum::Json;
 use axum::extract::State;
@@ -15,7 +15,7 @@ use super::doors::Rest;
 use super::fields::{Nothing, Within, body};
 use super::problem::Problem;
 use super::query::{self, List, Page, limit};
-use crate::use_cases::{Caller, ManagementKeyMade, NewManagementKey};
+use crate::use_cases::{ManagementKeyMade, NewManagementKey};
 
 /// A management key: everything but its secret.
 #[derive(Debug, Serialize, ToSchema)]
@@ -54,7 +54,7 @@ enum WithinAnswer {
 }
 
 impl ManagementKeyAnswer {
-    fn of(key: ManagementKey, now: Timestamp) -> Self {
+    pub fn of(key: ManagementKey, now: Timestamp) -> Self {
         let state = match (key.revoked_at, key.is_live(now)) {
             (Some(_), _) => "revoked",
             (None, true) => "active",
@@ -206,20 +206,4 @@ pub(super) async fn revoke_management_key(
     let (key, in_force) = control.revoke_management_key(&asked, id).await?;
     let management_key = ManagementKeyAnswer::of(key, control.now());
     Ok(Json(RevokedManagementKey { management_key, in_force: in_force.into() }))
-}
-
-/// Read the management key asked with
-#[utoipa::path(get, path = "/v1/whoami", tag = "management keys",
-    responses((status = 200, description = "The management key", body = OneManagementKey)))]
-pub(super) async fn who_am_i(
-    State(control): State<Rest>,
-    Asking(asked): Asking,
-) -> Result<Json<OneManagementKey>, Problem> {
-    match asked.caller {
-        Caller::ManagementKey(key) => {
-            let management_key = ManagementKeyAnswer::of(ManagementKey::clone(&key), control.now());
-            Ok(Json(OneManagementKey { management_key }))
-        }
-        Caller::Person { .. } | Caller::Operator { .. } => Err(Problem::internal("an operator asked over HTTP")),
-    }
 }

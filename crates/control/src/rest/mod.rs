@@ -17,11 +17,14 @@ mod keys;
 mod limits;
 mod log;
 mod management_keys;
+mod members;
 mod organizations;
+mod people;
 pub(crate) mod problem;
 mod projects;
 mod query;
 mod revocations;
+mod session;
 mod usage;
 
 use std::sync::{Arc, OnceLock};
@@ -33,11 +36,12 @@ use utoipa_axum::routes;
 use self::doors::Doors;
 pub(crate) use self::doors::Rest;
 use self::problem::{Code, Problem};
+use crate::site::Site;
 use crate::use_cases::Control;
 
 /// Every operation, with the permission it takes.
-fn doors(control: Rest) -> Doors {
-    Doors::new(control)
+fn doors(control: Rest, site: Arc<Site>) -> Doors {
+    Doors::new(control, site)
         .open(&[P::ApisRead], routes!(apis::list_apis))
         .open(&[P::ApisRead], routes!(apis::read_api))
         .open(&[P::ApisWrite], routes!(apis::apply_contract))
@@ -77,18 +81,28 @@ fn doors(control: Rest) -> Doors {
         .open(&[P::ManagementKeysRead], routes!(management_keys::read_management_key))
         .make(&[P::ManagementKeysWrite], routes!(management_keys::rotate_management_key))
         .open(&[P::ManagementKeysWrite], routes!(management_keys::revoke_management_key))
-        .open_to_all(routes!(management_keys::who_am_i))
+        .open(&[P::MembersRead], routes!(members::list_members))
+        .open(&[P::MembersWrite], routes!(members::set_role))
+        .open(&[P::MembersWrite], routes!(members::remove_member))
+        .open(&[P::MembersRead], routes!(members::list_invitations))
+        .make(&[P::MembersWrite], routes!(members::invite))
+        .open(&[P::MembersWrite], routes!(members::withdraw_invitation))
+        .open(&[P::PeopleWrite], routes!(people::list_people))
+        .open(&[P::PeopleWrite], routes!(people::edit_person))
+        .open(&[P::PeopleWrite], routes!(people::make_sign_in_link))
+        .open_to_all(routes!(people::who_am_i))
         .open(&[P::Operate], routes!(backups::create_backup))
 }
 
 /// The OpenAPI document, as `/openapi.json` serves it and docs/openapi.json keeps it.
 pub fn openapi_json(control: &Arc<Control>) -> String {
-    document::written(&doors(Arc::clone(control)).split().1)
+    let site = Arc::new(Site::at((std::net::Ipv4Addr::LOCALHOST, 0).into()));
+    document::written(&doors(Arc::clone(control), site).split().1)
 }
 
 /// The REST API's routes; what is around them is [`crate::router`]'s.
-pub(crate) fn routes(control: &Arc<Control>) -> axum::Router<Rest> {
-    let (router, document) = doors(Arc::clone(control)).split();
+pub(crate) fn routes(control: &Arc<Control>, site: &Site) -> axum::Router<Rest> {
+    let (router, document) = doors(Arc::clone(control), Arc::new(site.clone())).split();
     static DOCUMENT: OnceLock<String> = OnceLock::new();
     let document: &'static str = DOCUMENT.get_or_init(|| document::written(&document));
     router

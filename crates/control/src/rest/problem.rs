@@ -47,6 +47,8 @@ codes! {
     BadCredentials = "bad_credentials", UNAUTHORIZED, "Nobody is signed in by this";
     /// The management key may not do this.
     Forbidden = "forbidden", FORBIDDEN, "Not allowed";
+    /// A browser's request that did not come from our own pages.
+    CrossOrigin = "cross_origin", FORBIDDEN, "Not from our own pages";
     /// The project's plan does not have the API in it.
     PlanForbids = "plan_forbids", FORBIDDEN, "The plan does not give access";
     /// Nothing there, or nothing within reach.
@@ -331,14 +333,14 @@ fn specific_detail(error: &ControlError) -> String {
     match error {
         ControlError::Forbidden(permission) => {
             let (title, scope) = (permission.title(), permission.scope());
-            format!("This management key may not {title}: it lacks the scope {scope}.")
+            format!("This caller may not {title}: the scope {scope} is lacking.")
         }
         ControlError::OutOfReach(permission) => {
             let scope = permission.scope();
-            format!("This takes the scope {scope} on everything; this management key is bounded.")
+            format!("This takes the scope {scope} on everything; this caller's reach is bounded.")
         }
         ControlError::WiderThanCaller(what) => {
-            format!("A management key cannot hand on more than it has itself: {what}.")
+            format!("Nobody can hand on more than they have themselves: {what}.")
         }
         ControlError::KeyNotActive(standing) => format!("The key is {standing}; this takes an active one."),
         ControlError::ActiveKeyLimit { limit } => {

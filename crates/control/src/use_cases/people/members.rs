@@ -80,8 +80,8 @@ impl Control {
         role: Role,
     ) -> Result<(SeenMember, InForce)> {
         asked.require(Permission::MembersWrite)?;
-        asked.require_scopes(&role.scopes())?;
         self.find_organization(asked, organization).await?;
+        asked.require_scopes(&role.scopes())?;
         let decide =
             |seen: &SeenMember| (seen.role != role).then_some(PersonChange::RoleSet { organization, role });
         self.change_member(asked, organization, person, decide).await

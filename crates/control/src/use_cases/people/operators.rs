@@ -87,6 +87,7 @@ impl Control {
     pub async fn set_operator(&self, asked: &Asked, id: PersonId, is_operator: bool) -> Result<(Person, InForce)> {
         asked.require_everywhere(Permission::PeopleWrite)?;
         if is_operator {
+            self.person(asked, id).await?;
             asked.require_scopes(&Scopes::all())?;
         }
         let decide = |person: &Person| {
