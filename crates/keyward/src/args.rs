@@ -152,6 +152,15 @@ pub enum Command {
     /// Keys of the control plane
     #[command(subcommand)]
     ManagementKey(cli::management_key::ManagementKeyCommand),
+    /// Members of an organization
+    #[command(subcommand)]
+    Member(cli::member::MemberCommand),
+    /// People's accounts
+    #[command(subcommand)]
+    Person(cli::person::PersonCommand),
+    /// The way in for whoever has the machine: on a folder, with its server stopped
+    #[command(subcommand)]
+    Operator(cli::operator::OperatorCommand),
     /// The log of all changes, and a project's event log
     #[command(subcommand)]
     Log(cli::log::LogCommand),

@@ -17,6 +17,7 @@ mod private_file;
 mod process;
 mod secrets;
 mod serve;
+mod setting_up;
 
 use std::process::ExitCode;
 
@@ -60,6 +61,9 @@ async fn dispatch(command: Command, context: &Context) -> Outcome {
         Command::Contract(command) => cli::contract::run(command, context),
         Command::Api(command) => cli::api::run(command, context).await,
         Command::Org(command) => cli::organization::run(command, context).await,
+        Command::Member(command) => cli::member::run(command, context).await,
+        Command::Person(command) => cli::person::run(command, context).await,
+        Command::Operator(command) => cli::operator::run(command, context).await,
         Command::Project(command) => cli::project::run(command, context).await,
         Command::Usage(args) => cli::usage::run(args, context).await,
         Command::Key(command) => cli::key::run(command, context).await,

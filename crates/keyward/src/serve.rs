@@ -10,6 +10,7 @@ use crate::logging;
 use crate::node::{Addresses, Core, Node, Sockets, offline};
 use crate::output::Output;
 use crate::secrets::Secrets;
+use crate::setting_up;
 
 /// The exit code of a process that was told twice to stop: as a shell counts an interrupt.
 const KILLED: i32 = 130;
@@ -29,12 +30,20 @@ pub async fn run(args: ServeArgs, context: &Context) -> Outcome {
         tracing::info!("no contract is in force yet: keyward apply FILE puts one there");
     }
     let node = Node::start(&config, core, sockets, None).await?;
-    banner(&node.addresses, &config.dir().display().to_string(), context.output);
+    let site = config.site(node.addresses.control);
+    let setup = match setting_up::begin(&node.core.control, &site, &config.dir()).await {
+        Ok(setup) => setup,
+        Err(failure) => {
+            node.stop().await;
+            return Err(failure);
+        }
+    };
+    banner(&node.addresses, &config.dir().display().to_string(), setup.as_deref(), context.output);
     signals.until_stopped(node).await
 }
 
 /// Says where the node listens: a line of JSON on standard output where wanted, else a line a listener.
-fn banner(addresses: &Addresses, dir: &str, output: Output) {
+fn banner(addresses: &Addresses, dir: &str, setup: Option<&str>, output: Output) {
     let url = |address| format!("http://{address}");
     if output.is_json() {
         output.json(&json!({
@@ -42,6 +51,7 @@ fn banner(addresses: &Addresses, dir: &str, output: Output) {
             "check_url": url(addresses.check),
             "gateway_url": addresses.gateway.map(url),
             "ops_url": url(addresses.ops.unwrap_or(addresses.control)),
+            "setup_url": setup,
             "dir": dir,
         }));
         return;
@@ -51,6 +61,10 @@ fn banner(addresses: &Addresses, dir: &str, output: Output) {
     output.line(format!("  check    {}/v1/verify", url(addresses.check)));
     output.line(format!("  gateway  {}", addresses.gateway.map_or("none".into(), url)));
     output.line(format!("  ops      {}/readyz", url(addresses.ops.unwrap_or(addresses.control))));
+    if let Some(setup) = setup {
+        output.line("Nobody is an operator yet. Whoever opens this within a day becomes the first:");
+        output.verbatim(&format!("  {setup}\n"));
+    }
     tracing::info!(control = %addresses.control, check = %addresses.check, dir, "serving");
 }
 

@@ -15,8 +15,11 @@ pub mod key;
 pub mod limits;
 pub mod log;
 pub mod management_key;
+pub mod member;
+pub mod operator;
 pub mod organization;
 pub mod pepper;
+pub mod person;
 pub mod project;
 pub mod target;
 pub mod usage;
@@ -150,6 +153,23 @@ pub fn print_made(output: Output, answer: &Value, field: &str) {
         Some(secret) => output.secret(secret),
         None if answer["secret_shown"] == true => output.note("Made before; its secret was shown then."),
         None => {}
+    }
+}
+
+/// Prints what was made, and its link this once.
+pub fn print_link(output: Output, answer: &Value, field: Option<&str>) {
+    if output.is_json() {
+        return output.json(answer);
+    }
+    if let Some(field) = field {
+        output.record(&answer[field]);
+    }
+    match answer["link"].as_str() {
+        Some(link) => {
+            output.note("This is the only time the link is shown:");
+            output.verbatim(&format!("{}\n", crate::output::printable(link)));
+        }
+        None => output.note("Made before; its link was shown then."),
     }
 }
 

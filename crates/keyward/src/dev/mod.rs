@@ -198,6 +198,11 @@ impl Told<'_> {
         self.addresses.gateway.map(|address| format!("http://{address}")).unwrap_or_default()
     }
 
+    fn sign_in_url(&self) -> String {
+        let path = format!("/sign-in/link/{}", self.state.sign_in.expose());
+        self.config.site(self.addresses.control).url(&path)
+    }
+
     /// One line, for scripts.
     fn json(&self, context: &Context) {
         let Told { addresses, chosen, state, .. } = self;
@@ -206,6 +211,7 @@ impl Told<'_> {
             "check_url": format!("http://{}", addresses.check),
             "gateway_url": self.gateway_url(),
             "management_key": state.management_secret.expose(),
+            "sign_in_url": self.sign_in_url(),
             "api": chosen.api,
             "organization": state.organization,
             "project": state.project.id,
@@ -235,6 +241,9 @@ impl Told<'_> {
             }
         }
         self.examples(output);
+        output.line("");
+        output.line("The dashboard. This signs you in, once, within 15 minutes:");
+        output.verbatim(&format!("  {}\n", self.sign_in_url()));
         output.line("");
         output.line(format!("The management key, which may do everything (also in {dir}/cli.toml, for the CLI):"));
         output.line(format!("  {}", state.management_secret.expose()));

@@ -14,6 +14,8 @@ use crate::serve::refused;
 
 /// What the organization and the management key of `dev` are called: by this they are found again.
 const NAME: &str = "dev";
+/// The mail address of the operator of `dev`: nobody else's, for it leads nowhere.
+const EMAIL: &str = "dev@localhost";
 
 /// What `dev` works with.
 pub struct State {
@@ -27,6 +29,8 @@ pub struct State {
     pub secret: Option<Secret>,
     /// The secret of a management key made now, which may do everything.
     pub management_secret: Secret,
+    /// What is at the end of a link that signs the operator of `dev` in, once.
+    pub sign_in: Secret,
 }
 
 impl State {
@@ -62,11 +66,22 @@ pub async fn ensure(control: &Control, api: &ApiName, source: &str, new_key: boo
         made = Some(make_key(control, &asked, &project, api).await?);
     }
     let management_secret = management_key(control, &asked).await?;
+    let sign_in = sign_in_link(control, &asked).await?;
     let (key, secret) = match made {
         Some((key, secret)) => (Some(key), Some(secret)),
         None => (keys, None),
     };
-    Ok(State { organization, project: project.project, key, secret, management_secret })
+    Ok(State { organization, project: project.project, key, secret, management_secret, sign_in })
+}
+
+/// A link for the operator of `dev`, who is made where they are missing.
+async fn sign_in_link(control: &Control, asked: &Asked) -> Outcome<Secret> {
+    let operator = control.add_operator(asked, EMAIL, NAME).await;
+    let operator = operator.map_err(|error| refused("make the operator", &error))?;
+    if !operator.is_active() {
+        control.enable_person(asked, operator.id).await.map_err(|error| refused("enable the operator", &error))?;
+    }
+    control.make_sign_in_link(asked, operator.id).await.map_err(|error| refused("make the sign-in link", &error))
 }
 
 async fn organization(control: &Control, asked: &Asked) -> Outcome<OrganizationId> {

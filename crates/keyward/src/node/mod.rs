@@ -94,7 +94,7 @@ impl Core {
             backup_dir: config.dir().join("backups"),
             failures: Rate::new(failures, Duration::from_secs(60), failures)
                 .doing("limit failed authentications")?,
-            people: PeopleOptions::default(),
+            people: PeopleOptions { session_idle: config.session_idle(), session_max: config.session_max() },
         });
         Ok(Core { store, engine, control, metrics })
     }

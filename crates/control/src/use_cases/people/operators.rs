@@ -86,15 +86,15 @@ impl Control {
     /// Where the caller may not, there is no such person, or nobody else would be an operator.
     pub async fn set_operator(&self, asked: &Asked, id: PersonId, is_operator: bool) -> Result<(Person, InForce)> {
         asked.require_everywhere(Permission::PeopleWrite)?;
+        let is_new = is_operator && !self.person(asked, id).await?.is_operator;
         if is_operator {
-            self.person(asked, id).await?;
             asked.require_scopes(&Scopes::all())?;
         }
         let decide = |person: &Person| {
             (person.is_operator != is_operator).then_some(PersonChange::OperatorSet { is_operator })
         };
         let done = self.change_person(asked, id, decide).await?;
-        if is_operator {
+        if is_new {
             // Less ends sessions by itself; more begins with a new one as well (trust.md W04).
             self.store.end_sessions(&SessionsOf::Person { id, but: None }).await?;
         }
