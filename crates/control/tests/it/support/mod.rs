@@ -29,6 +29,7 @@ pub use faults::{Fault, FaultyStore};
 
 /// A control plane with one organization and one project, and a management key that may do everything.
 pub struct World {
+    pub control: Arc<Control>,
     pub engine: Arc<Engine>,
     pub clock: Arc<ManualClock>,
     pub store: Arc<FaultyStore>,
@@ -129,6 +130,7 @@ impl World {
         };
         let made = control.bootstrap("dev", &wanted).await.unwrap();
         World {
+            control: Arc::clone(&control),
             router: keyward_control::router(Arc::clone(&control), Site::new("https://keys.test").unwrap()),
             operator: made.management_secret.secret().unwrap().expose().to_owned(),
             organization: made.organization.id.to_string(),
@@ -143,6 +145,26 @@ impl World {
             entropy,
             folder,
         }
+    }
+
+    /// The same after a start with a newer pepper.
+    pub async fn with_another_pepper(&self) -> Arc<Control> {
+        let peppers = Arc::new(Peppers::new(&[(1, &[7; 32]), (2, &[8; 32])]).unwrap());
+        self.store.add_canary(2, &peppers.canary(2).unwrap()).await.unwrap();
+        Control::new(ControlParts {
+            store: self.store.clone(),
+            engine: Arc::clone(&self.engine),
+            peppers,
+            presets: presets(),
+            entropy: self.entropy.clone(),
+            log_keys: Arc::new(LogKeys::new(&[1; 32], &[2; 32])),
+            heads: Arc::new(|| Ok(Vec::new())),
+            backup_dir: self.folder.path().join("backups"),
+            failures: Rate::new(60, Duration::from_secs(60), 60).unwrap(),
+            people: PeopleOptions::default(),
+            openid: None,
+            mailer: None,
+        })
     }
 
     /// A request as it is.
