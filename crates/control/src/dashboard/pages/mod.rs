@@ -1,6 +1,7 @@
 //! The pages, one file each: a handler that loads what the page shows, a view that holds it, and the view's drawing. This
 //! file is the table of addresses.
 
+mod forgotten;
 mod home;
 mod invitation;
 mod new_account;
@@ -23,8 +24,10 @@ pub fn routes() -> Router<Dashboard> {
         .route("/", get(home::start))
         .route("/sign-in", get(sign_in::page).post(sign_in::submit))
         .route("/sign-in/link/{secret}", get(sign_in_link::page).post(sign_in_link::submit))
+        .route("/sign-in/forgotten", get(forgotten::page).post(forgotten::submit))
         .route("/sign-in/openid", post(openid::begin))
         .route(OpenId::CALLBACK, get(openid::callback))
+        .route("/account/openid", post(openid::begin_link))
         .route("/setup/{secret}", get(setup::page).post(setup::submit))
         .route("/invitations/{secret}", get(invitation::page).post(invitation::accept_as_new))
         .route("/invitations/{secret}/accept", post(invitation::accept))

@@ -11,6 +11,8 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::http::{HeaderMap, Method, Request, StatusCode};
 use keyward_control::Site;
+use keyward_control::mail::Mailer;
+use keyward_control::openid::OpenId;
 use keyward_control::use_cases::{PeopleOptions, Wanted};
 use keyward_control::{Control, ControlParts};
 use keyward_core::clock::{Entropy, ManualClock, SystemEntropy, Timestamp};
@@ -95,6 +97,11 @@ impl World {
 
     /// With a contract that may extend a preset.
     pub async fn with_contract(api: &str, source: &str) -> World {
+        World::with_sign_in(api, source, None, None).await
+    }
+
+    /// With a preset, a provider that people sign in with, and mail.
+    pub async fn with_sign_in(api: &str, source: &str, openid: Option<OpenId>, mailer: Option<Mailer>) -> World {
         let folder = tempfile::tempdir().unwrap();
         let clock = Arc::new(ManualClock::at(Timestamp::from_millis(1_795_218_680_000)));
         let log_keys = Arc::new(LogKeys::new(&[1; 32], &[2; 32]));
@@ -119,8 +126,8 @@ impl World {
             backup_dir: folder.path().join("backups"),
             failures: Rate::new(60, Duration::from_secs(60), 60).unwrap(),
             people: PeopleOptions::default(),
-            openid: None,
-            mailer: None,
+            openid,
+            mailer,
         });
         let wanted = Wanted {
             contract: (api.parse().unwrap(), source.to_owned()),
@@ -139,6 +146,7 @@ impl World {
                 made.first_key.key.key.id.to_string(),
                 made.first_key.secret.secret().unwrap().expose().to_owned(),
             ),
+            control,
             engine,
             clock,
             store,
