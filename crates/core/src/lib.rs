@@ -12,7 +12,6 @@ pub mod clock;
 pub mod contract;
 pub mod decision;
 pub mod denial;
-pub mod forwarded;
 pub mod id;
 pub mod json;
 pub mod key;

@@ -285,6 +285,10 @@ pub trait Store: Send + Sync + 'static {
     /// An organization's projects that are not deleted, newest first.
     async fn projects(&self, organization: OrganizationId, page: Page) -> Result<Vec<Project>>;
 
+    /// Projects of all organizations that are not deleted, newest first. Where `name_start` is told, only those whose
+    /// name begins with it; ASCII letters are the same in either case.
+    async fn all_projects(&self, name_start: Option<&str>, page: Page) -> Result<Vec<Project>>;
+
     /// An API by its name.
     async fn api(&self, name: &ApiName) -> Result<Option<Api>>;
 

@@ -360,6 +360,7 @@ not_asked! {
     organizations(page: Page) -> Vec<Organization>;
     project(id: ProjectId) -> Option<Project>;
     projects(organization: OrganizationId, page: Page) -> Vec<Project>;
+    all_projects(name_start: Option<&str>, page: Page) -> Vec<Project>;
     api(name: &ApiName) -> Option<Api>;
     management_key(id: ManagementKeyId) -> Option<ManagementKey>;
     management_key_by_digest(digest: &Digest) -> Read<Option<ManagementKey>>;

@@ -7,7 +7,7 @@ use keyward_core::change::{Actor, Entry, Origin, Revision};
 use keyward_core::clock::Timestamp;
 use keyward_core::id::{KeyId, ProjectId};
 use keyward_core::log::to_hex;
-use keyward_core::store::{EventFilter, EventPosition};
+use keyward_core::store::EventFilter;
 use keyward_core::tenancy::Boundary;
 use keyward_core::usage::{Event, UsageRow};
 use serde::Serialize;
@@ -18,12 +18,12 @@ use super::caller::{Asking, Id};
 use super::doors::Rest;
 use super::problem::Problem;
 use super::query::{self, List, limit, query};
-use crate::use_cases::details;
+use crate::use_cases::{details, position_at, position_bytes};
 
 /// Who made a change.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Actor)]
-pub(super) struct ActorAnswer {
+pub(crate) struct ActorAnswer {
     /// management_key, person, or operator for somebody at the machine itself.
     #[schema(value_type = String)]
     kind: &'static str,
@@ -50,7 +50,7 @@ impl From<&Actor> for ActorAnswer {
 /// From where something was done.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Origin)]
-pub(super) struct OriginAnswer {
+pub(crate) struct OriginAnswer {
     /// The address, where it is known.
     address: Option<String>,
     /// The request.
@@ -67,7 +67,7 @@ impl From<&Origin> for OriginAnswer {
 /// One line of a project's event log: a change, or uses or refusals of a key folded by the minute.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Event)]
-pub(super) struct EventAnswer {
+pub(crate) struct EventAnswer {
     /// When; of folded uses, when the first of them happened.
     #[schema(value_type = String, format = DateTime)]
     at: Timestamp,
@@ -105,6 +105,12 @@ impl From<Event> for EventAnswer {
 }
 
 impl EventAnswer {
+    /// An event as it is told; its place in the log only where that is to be told.
+    pub fn told(event: Event, tells_places: bool) -> Self {
+        let event = EventAnswer::from(event);
+        EventAnswer { revision: event.revision.filter(|_| tells_places), ..event }
+    }
+
     fn of_change(entry: &Entry) -> Self {
         EventAnswer {
             at: entry.body.at,
@@ -174,27 +180,12 @@ pub(super) async fn list_events(
     query::Asking(query): query::Asking<ListEvents>,
 ) -> Result<Json<EventList>, Problem> {
     let list = List::new(&control, &asked, &format!("events {project} {:?} {:?}", query.name, query.key));
-    let before = list.open(query.cursor.as_deref())?.and_then(|bytes| position(&bytes));
+    let before = list.open(query.cursor.as_deref())?.and_then(|bytes| position_at(&bytes));
     let filter = EventFilter { key: query.key, name: query.name, ..Default::default() };
     let found = control.events(&asked, project, &filter, before, limit(query.limit)).await?;
     let tells_places = asked.caller.boundary() == Boundary::Everything;
-    let items = found.items.into_iter().map(|event| {
-        let event = EventAnswer::from(event);
-        EventAnswer { revision: event.revision.filter(|_| tells_places), ..event }
-    });
-    let items = items.collect();
-    Ok(Json(EventList { items, next_cursor: found.next.map(|next| list.seal(&written(next))) }))
-}
-
-fn written(position: EventPosition) -> Vec<u8> {
-    [&position.at.as_millis().to_be_bytes()[..], &[position.kind], &position.number.to_be_bytes()].concat()
-}
-
-fn position(bytes: &[u8]) -> Option<EventPosition> {
-    let (at, rest) = bytes.split_first_chunk::<8>()?;
-    let (&kind, number) = rest.split_first()?;
-    let at = Timestamp::from_millis(i64::from_be_bytes(*at));
-    Some(EventPosition { at, kind, number: i64::from_be_bytes(number.try_into().ok()?) })
+    let items = found.items.into_iter().map(|event| EventAnswer::told(event, tells_places)).collect();
+    Ok(Json(EventList { items, next_cursor: found.next.map(|next| list.seal(&position_bytes(next))) }))
 }
 
 /// A change as it stands in the log.

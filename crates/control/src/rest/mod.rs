@@ -15,7 +15,7 @@ pub(crate) mod hygiene;
 mod key_answer;
 mod keys;
 mod limits;
-mod log;
+pub(crate) mod log;
 mod management_keys;
 mod members;
 mod organizations;

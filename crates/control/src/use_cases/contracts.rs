@@ -23,6 +23,21 @@ pub struct SeenApi {
     pub contract: Arc<Contract>,
 }
 
+/// An API as one chooses it for a new project.
+#[derive(Debug, Clone)]
+pub struct OpenApi {
+    /// Its name.
+    pub name: ApiName,
+    /// What people call it.
+    pub title: String,
+    /// One sentence on it.
+    pub description: String,
+    /// Its plans: names, and what people call them.
+    pub plans: Vec<(String, String)>,
+    /// Whether keys tell by how they begin that they are for trying things out.
+    pub has_test: bool,
+}
+
 /// What putting a contract in force came to.
 #[derive(Debug)]
 pub struct Applied {
@@ -45,6 +60,25 @@ impl Control {
         asked.require(Permission::ApisRead)?;
         let apis = self.store.apis().await?.value;
         apis.into_iter().map(|api| self.see_api(api)).collect()
+    }
+
+    /// The APIs that a new project can be for: as much of their contracts as whoever may make projects is to know.
+    ///
+    /// # Errors
+    /// Where the caller may not make projects.
+    pub fn open_apis(&self, asked: &Asked) -> Result<Vec<OpenApi>> {
+        asked.require(Permission::ProjectsWrite)?;
+        let open = |api: &Arc<keyward_verify::ApiInForce>| {
+            let contract = &api.contract;
+            OpenApi {
+                name: api.name.clone(),
+                title: contract.title.clone(),
+                description: contract.description.clone(),
+                plans: contract.plans.iter().map(|(name, plan)| (name.clone(), plan.title.clone())).collect(),
+                has_test: contract.key.live.prefix() != contract.key.test.prefix(),
+            }
+        };
+        Ok(self.engine.apis().values().map(open).collect())
     }
 
     /// One API.

@@ -13,6 +13,7 @@ mod error;
 pub mod keys;
 mod log;
 mod management_keys;
+mod nodes;
 mod organizations;
 pub mod people;
 mod projects;
@@ -39,12 +40,13 @@ pub use backups::Backup;
 pub use bootstrap::{Bootstrapped, FirstKey, Wanted};
 pub use caller::{Asked, Caller, Repeat, Seat};
 pub use commit::Edit;
-pub use contracts::{Applied, SeenApi};
+pub use contracts::{Applied, OpenApi, SeenApi};
 pub use details::details;
 pub use error::{ControlError, Fault, Faults, Result};
 pub use keyward_verify::InForce;
-pub use log::{Head, SeenEvents};
+pub use log::{Head, SeenEvents, position_at, position_bytes};
 pub use management_keys::{ManagementKeyMade, NewManagementKey};
+pub use nodes::SeenNode;
 pub use organizations::OrganizationMade;
 pub use people::{
     Claims, Current, InvitationMade, NewPerson, PASSWORD_CHARS_MAX, PASSWORD_CHARS_MIN, PeopleOptions,
@@ -100,6 +102,10 @@ pub struct Control {
     pub(crate) people: people::People,
     openid: Option<OpenId>,
     mailer: Option<Mailer>,
+    /// Since when this control plane runs.
+    started_at: Timestamp,
+    /// Held by whoever checks the whole log: that takes a while, and one at a time is enough.
+    checking: tokio::sync::Semaphore,
 }
 
 impl Control {
@@ -120,7 +126,10 @@ impl Control {
             mailer,
         } = parts;
         let people = people::People::new(people, &peppers);
+        let started_at = engine.clock().now();
         Arc::new(Control {
+            started_at,
+            checking: tokio::sync::Semaphore::new(1),
             store,
             engine,
             peppers,

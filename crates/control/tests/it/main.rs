@@ -9,7 +9,6 @@ mod management_keys;
 mod openapi;
 mod openid;
 mod outcomes;
-mod people;
 mod plans;
 mod support;
 mod tenancy;

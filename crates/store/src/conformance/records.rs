@@ -69,6 +69,13 @@ pub async fn projects_change_and_are_listed(fixture: &dyn Fixture) {
         assert_eq!(world.store.project(expected.id).await.unwrap(), Some(expected.clone()));
     }
     assert_eq!(world.store.projects(organization.id, ALL).await.unwrap(), [second.clone(), expected.clone()]);
+    let all = |start: Option<&'static str>, page| world.store.all_projects(start, page);
+    assert_eq!(all(None, ALL).await.unwrap()[1..], [second.clone(), expected.clone()]);
+    let older = Page { before: Some(second.created_revision), limit: 10 };
+    assert_eq!(all(None, older).await.unwrap(), std::slice::from_ref(&expected));
+    for (start, found) in [("rEPO", 1), ("Reports", 1), ("eports", 0), ("", 3), ("%", 0), ("_", 0)] {
+        assert_eq!(all(Some(start), ALL).await.unwrap().len(), found, "{start}");
+    }
     let page = Page { before: None, limit: 1 };
     assert_eq!(world.store.projects(organization.id, page).await.unwrap(), std::slice::from_ref(&second));
     world.make(project_change(&second, ProjectChange::Deleted)).await;

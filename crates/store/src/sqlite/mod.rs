@@ -287,6 +287,10 @@ impl Store for SqliteStore {
         read::projects(&mut *self.reader().await?, &self.log_keys, organization, page).await
     }
 
+    async fn all_projects(&self, name_start: Option<&str>, page: Page) -> Result<Vec<Project>> {
+        read::all_projects(&mut *self.reader().await?, &self.log_keys, name_start, page).await
+    }
+
     async fn api(&self, name: &ApiName) -> Result<Option<Api>> {
         read::one(&mut *self.reader().await?, &self.log_keys, name.to_string()).await
     }

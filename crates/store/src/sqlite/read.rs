@@ -7,11 +7,11 @@ use keyward_core::log::LogKeys;
 use keyward_core::secret::{Digest, PepperVersion};
 use keyward_core::store::{KeyInContext, Page, Read, Result, StoreError};
 use keyward_core::tenancy::{Api, ManagementKey, Organization, Project};
-use sqlx::Row as _;
+use sqlx::{QueryBuilder, Row as _};
 
 use super::error::read_failure;
 use super::record::{self, DIGEST_KIND, Record};
-use super::{Connection, Row};
+use super::{Connection, Db, Row};
 
 /// A record by its id.
 pub(super) async fn one<R: Record>(
@@ -157,6 +157,27 @@ pub(super) async fn projects(
     .map_err(read_failure)?;
     let projects: Vec<Project> = rows.iter().map(|row| record::open(log_keys, row)).collect::<Result<_>>()?;
     within(projects, |project| project.organization == organization)
+}
+
+/// Projects of all organizations that are not deleted, newest first; where a beginning is told, those of such names.
+pub(super) async fn all_projects(
+    connection: &mut Connection,
+    log_keys: &LogKeys,
+    name_start: Option<&str>,
+    page: Page,
+) -> Result<Vec<Project>> {
+    let mut select: QueryBuilder<Db> =
+        QueryBuilder::new("SELECT p.record, p.seal FROM projects p WHERE p.state <> 'deleted'");
+    if let Some(start) = name_start {
+        // What begins like this is what stands between it and it with the last of all characters behind.
+        let start = start.to_ascii_lowercase();
+        select.push(" AND lower(json_extract(p.record, '$.name')) >= ").push_bind(start.clone());
+        select.push(" AND lower(json_extract(p.record, '$.name')) < ").push_bind(format!("{start}\u{10ffff}"));
+    }
+    select.push(" AND p.created_revision < ").push_bind(before(page));
+    select.push(" ORDER BY p.created_revision DESC LIMIT ").push_bind(i64::from(page.limit));
+    let rows = select.build().fetch_all(connection).await.map_err(read_failure)?;
+    rows.iter().map(|row| record::open(log_keys, row)).collect()
 }
 
 /// Management keys, newest first.

@@ -81,6 +81,7 @@ passed_on! {
     organizations(page: Page) -> Vec<Organization>;
     project(id: ProjectId) -> Option<Project>;
     projects(organization: OrganizationId, page: Page) -> Vec<Project>;
+    all_projects(name_start: Option<&str>, page: Page) -> Vec<Project>;
     api(name: &ApiName) -> Option<Api>;
     apis() -> Read<Vec<Api>>;
     management_key(id: ManagementKeyId) -> Option<ManagementKey>;

@@ -14,6 +14,11 @@ pub fn long(moment: Timestamp) -> String {
     formatted(moment, "%-d %b %Y, %H:%M UTC")
 }
 
+/// The time of day of a moment as `14:03:07 UTC`.
+pub fn clock(moment: Timestamp) -> String {
+    formatted(moment, "%H:%M:%S UTC")
+}
+
 /// The day of a moment as `21 Nov 2026`.
 pub fn day(moment: Timestamp) -> String {
     formatted(moment, "%-d %b %Y")
@@ -67,6 +72,16 @@ fn span(seconds: u64) -> Option<String> {
 /// A moment, told by how far away it is; the moment itself shows on hovering and to other programs.
 pub fn ago(moment: Timestamp, now: Timestamp) -> Markup {
     html! { time datetime=(machine(moment)) title=(long(moment)) { (words(moment, now)) } }
+}
+
+/// A moment to come, told by how far away it is, to the second.
+pub fn soon(moment: Timestamp, now: Timestamp) -> Markup {
+    let seconds = moment.since(now).as_secs();
+    let told = match span(seconds) {
+        Some(length) => format!("in {length}"),
+        None => format!("in {} second{}", seconds.max(1), if seconds > 1 { "s" } else { "" }),
+    };
+    html! { time datetime=(machine(moment)) title=(long(moment)) { (told) } }
 }
 
 /// A moment, told by its day.

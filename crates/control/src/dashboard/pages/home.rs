@@ -3,10 +3,14 @@
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use keyward_core::id::OrganizationId;
+use keyward_core::permission::Permission;
 use maud::{Markup, html};
+use serde::Deserialize;
 
+use super::confirm;
 use crate::dashboard::Dashboard;
 use crate::dashboard::answer::{Failure, Page, go_to};
+use crate::dashboard::form::Asking;
 use crate::dashboard::look::Icon;
 use crate::dashboard::look::parts::{self, Tone, badge, number};
 use crate::dashboard::place::{OrganizationPlace, OrganizationTab};
@@ -31,29 +35,51 @@ pub async fn projects(
     State(dashboard): State<Dashboard>,
     visit: Visit,
     Path(id): Path<OrganizationId>,
+    Asking(before): Asking<Before>,
 ) -> Result<Response, Failure> {
     let place = OrganizationPlace::find(&dashboard, &visit, id).await?;
     let found = dashboard.control.projects(&place.asked, id, None, SHOWN).await?;
     let frame = place.frame(&visit, OrganizationTab::Projects, "Projects");
-    Ok(Page::new(frame, ProjectsView { projects: &found.items }.draw()).into_response())
+    let new = place.may(Permission::ProjectsWrite).then(|| format!("/organizations/{id}/new-project"));
+    let view = ProjectsView { projects: &found.items, new: new.as_deref(), done: &before.done };
+    Ok(Page::new(frame, view.draw()).into_response())
+}
+
+/// What was done before.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Before {
+    done: String,
 }
 
 /// What the page shows.
 pub struct ProjectsView<'a> {
     /// The projects, newest first.
     pub projects: &'a [SeenProject],
+    /// Where one makes a new one; none for who may not.
+    pub new: Option<&'a str>,
+    /// What was done before.
+    pub done: &'a str,
 }
 
 impl ProjectsView<'_> {
     fn draw(&self) -> Markup {
         html! {
-            (parts::head("Projects", "Each has keys, usage and limits of its own.", ""))
+            (parts::head("Projects", "Each has keys, usage and limits of its own.", self.make()))
+            (confirm::done(self.done, &[
+                ("created", "The organization is there. Give it a project, and invite its owner on the members page."),
+                ("deleted", "The project was deleted: its keys are refused, on every node, for ever."),
+            ]))
             @if self.projects.is_empty() {
-                (parts::card(parts::empty(Icon::Folder, "No projects yet", "A project opens one API to your programs.", "")))
+                (parts::card(parts::empty(Icon::Folder, "No projects yet", "A project opens one API to your programs.", self.make())))
             } @else {
                 ul.plain.cards { @for project in self.projects { li { (tile(project)) } } }
             }
         }
+    }
+
+    fn make(&self) -> Markup {
+        html! { @if let Some(new) = self.new { a.button.primary href=(new) { (Icon::Plus) "New project" } } }
     }
 }
 
@@ -78,7 +104,7 @@ pub fn samples() -> Vec<(&'static str, Page)> {
     let page = |name, projects: &[SeenProject]| {
         let visit = visit(name, true);
         let frame = organization_place(&visit, name).frame(&visit, OrganizationTab::Projects, "Projects");
-        Page::new(frame, ProjectsView { projects }.draw())
+        Page::new(frame, ProjectsView { projects, new: Some("/organizations/new"), done: "created" }.draw())
     };
     vec![("empty", page("Acme", &[])), ("one", page(EVIL, &projects[..1])), ("many", page(EVIL, &projects))]
 }

@@ -1,16 +1,23 @@
 //! The pages, one file each: a handler that loads what the page shows, a view that holds it, and the view's drawing. This
 //! file is the table of addresses.
 
-mod forgotten;
+mod confirm;
+mod events;
+mod gate;
 mod home;
 mod invitation;
+mod limits;
 mod new_account;
+mod new_project;
 mod openid;
+mod operator;
 #[cfg(test)]
 pub mod samples;
+mod settings;
 mod setup;
 mod sign_in;
 mod sign_in_link;
+mod usage;
 
 use axum::Router;
 use axum::routing::{get, post};
@@ -24,13 +31,47 @@ pub fn routes() -> Router<Dashboard> {
         .route("/", get(home::start))
         .route("/sign-in", get(sign_in::page).post(sign_in::submit))
         .route("/sign-in/link/{secret}", get(sign_in_link::page).post(sign_in_link::submit))
-        .route("/sign-in/forgotten", get(forgotten::page).post(forgotten::submit))
         .route("/sign-in/openid", post(openid::begin))
         .route(OpenId::CALLBACK, get(openid::callback))
-        .route("/account/openid", post(openid::begin_link))
         .route("/setup/{secret}", get(setup::page).post(setup::submit))
         .route("/invitations/{secret}", get(invitation::page).post(invitation::accept_as_new))
         .route("/invitations/{secret}/accept", post(invitation::accept))
         .route("/sign-out", post(sign_in::sign_out))
         .route("/organizations/{organization}", get(home::projects))
+        .route("/organizations/{organization}/new-project", get(new_project::page).post(new_project::create))
+        .merge(of_projects())
+        .merge(of_operators())
+}
+
+fn of_projects() -> Router<Dashboard> {
+    Router::new()
+        .route("/projects/{project}/usage", get(usage::page))
+        .route("/projects/{project}/events", get(events::page))
+        .route("/projects/{project}/events.csv", get(events::export::csv))
+        .route("/projects/{project}/events.json", get(events::export::json))
+        .route("/projects/{project}/limits", get(limits::page).post(limits::set))
+        .route("/projects/{project}/settings", get(settings::page).post(settings::rename))
+        .route("/projects/{project}/suspend", get(settings::ask_to_suspend).post(settings::suspend))
+        .route("/projects/{project}/resume", post(settings::resume))
+        .route("/projects/{project}/delete", get(settings::ask_to_delete).post(settings::delete))
+}
+
+fn of_operators() -> Router<Dashboard> {
+    use operator::{apis, log, nodes, organizations, projects};
+    Router::new()
+        .route("/operator/organizations", get(organizations::page).post(organizations::create))
+        .route(
+            "/operator/organizations/{organization}/suspend",
+            get(organizations::ask_to_suspend).post(organizations::suspend),
+        )
+        .route("/operator/organizations/{organization}/resume", post(organizations::resume))
+        .route(
+            "/operator/organizations/{organization}/delete",
+            get(organizations::ask_to_delete).post(organizations::delete),
+        )
+        .route("/operator/projects", get(projects::page))
+        .route("/operator/apis", get(apis::list))
+        .route("/operator/apis/{api}", get(apis::one).post(apis::edit))
+        .route("/operator/log", get(log::page).post(log::check))
+        .route("/operator/nodes", get(nodes::page))
 }

@@ -172,6 +172,46 @@ impl Control {
         Ok(Listed { items: seen, next })
     }
 
+    /// Projects of all organizations, newest first: all, or those that a text finds. It may be a project's or an
+    /// organization's id, or how a project's name begins.
+    ///
+    /// # Errors
+    /// Where the caller may not read everything.
+    pub async fn all_projects(
+        &self,
+        asked: &Asked,
+        search: &str,
+        before: Option<Revision>,
+        limit: u32,
+    ) -> Result<Listed<SeenProject>> {
+        asked.require_everywhere(Permission::ProjectsRead)?;
+        if let Ok(id) = search.parse::<ProjectId>() {
+            let found = match self.project(asked, id).await {
+                Err(ControlError::NotFound) => Vec::new(),
+                found => vec![found?],
+            };
+            return Ok(Listed { items: found, next: None });
+        }
+        if let Ok(id) = search.parse::<OrganizationId>() {
+            return match self.projects(asked, id, before, limit).await {
+                Err(ControlError::NotFound) => Ok(Listed { items: Vec::new(), next: None }),
+                found => found,
+            };
+        }
+        let page = Page { before, limit: limit + 1 };
+        let found = self.store.all_projects(Some(search).filter(|start| !start.is_empty()), page).await?;
+        let Listed { items, next } = Listed::cut(found, limit, |project| project.created_revision);
+        let mut seen = Vec::with_capacity(items.len());
+        for project in items {
+            // Gone with its organization, or meanwhile.
+            match self.project(asked, project.id).await {
+                Err(ControlError::NotFound) => {}
+                found => seen.push(found?),
+            }
+        }
+        Ok(Listed { items: seen, next })
+    }
+
     /// A project that the caller reaches, with all that rules its keys.
     pub(crate) async fn find_project(&self, asked: &Asked, id: ProjectId) -> Result<Place> {
         let project = self.store.project(id).await?.ok_or(ControlError::NotFound)?;

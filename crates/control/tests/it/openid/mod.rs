@@ -3,7 +3,6 @@
 
 mod answers;
 mod keys;
-mod people;
 mod provider;
 mod signer;
 mod tokens;

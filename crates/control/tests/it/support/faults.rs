@@ -115,6 +115,7 @@ pass_on! {
     organizations(page: Page) -> Result<Vec<Organization>>;
     project(id: ProjectId) -> Result<Option<Project>>;
     projects(organization: OrganizationId, page: Page) -> Result<Vec<Project>>;
+    all_projects(name_start: Option<&str>, page: Page) -> Result<Vec<Project>>;
     api(name: &ApiName) -> Result<Option<Api>>;
     apis() -> Result<Read<Vec<Api>>>;
     management_key(id: ManagementKeyId) -> Result<Option<ManagementKey>>;
