@@ -15,16 +15,18 @@ pub mod use_cases;
 pub use site::{NotASite, Site};
 pub use use_cases::{Asked, Caller, Control, ControlError, ControlParts};
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
-use axum::extract::Request;
-use axum::middleware::from_fn_with_state;
-use axum::response::IntoResponse;
+use axum::extract::{ConnectInfo, Request, State};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
 use tower_http::catch_panic::CatchPanicLayer;
 
 /// The control plane's whole router: the REST API under `/v1`, and the dashboard for the rest. The server around it gives
 /// each request its peer's address as `ConnectInfo<SocketAddr>`, and keeps headers, connections and time within bounds.
 pub fn router(control: Arc<Control>, site: Site) -> axum::Router {
+    let address_site = site.clone();
     let nothing = |request: Request| async move {
         match dashboard::is_asked_for_a_page(request.headers()) {
             true => dashboard::lost(),
@@ -36,5 +38,15 @@ pub fn router(control: Arc<Control>, site: Site) -> axum::Router {
         .fallback(nothing)
         .layer(CatchPanicLayer::custom(rest::hygiene::caught))
         .layer(from_fn_with_state(Arc::clone(&control), rest::hygiene::finish))
+        .layer(from_fn_with_state(Arc::new(address_site), tell_caller))
         .with_state(control)
+}
+
+/// Puts the caller's address in the peer's place, where a listed proxy in front tells it (trust.md H11).
+async fn tell_caller(State(site): State<Arc<Site>>, mut request: Request, next: Next) -> Response {
+    if let Some(ConnectInfo(peer)) = request.extensions().get::<ConnectInfo<SocketAddr>>().copied() {
+        let address = site.caller_address(request.headers(), peer.ip());
+        request.extensions_mut().insert(ConnectInfo(SocketAddr::new(address, peer.port())));
+    }
+    next.run(request).await
 }

@@ -1,14 +1,19 @@
 //! The site that people see: its address, and what follows from it for cookies and for the rule that a browser's
 //! unsafe requests come from our own pages. Both doors for people, dashboard and REST, keep to this.
 
+use std::net::{IpAddr, SocketAddr};
+
 use cookie::{Cookie, SameSite};
 use http::{HeaderMap, Method, Uri, header};
+use ipnet::IpNet;
 
 /// Where people reach the control plane.
 #[derive(Debug, Clone)]
 pub struct Site {
     origin: String,
     is_https: bool,
+    /// The networks of proxies in front, whose `X-Forwarded-For` is believed.
+    proxies: Vec<IpNet>,
 }
 
 /// A text that cannot be the address of the site.
@@ -25,20 +30,36 @@ impl Site {
         let uri: Uri = url.parse().map_err(|_| NotASite)?;
         let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority()) else { return Err(NotASite) };
         let host = authority.host();
-        let address = host.trim_start_matches('[').trim_end_matches(']').parse::<std::net::IpAddr>();
+        let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
         let is_loopback = host == "localhost" || address.is_ok_and(|address| address.is_loopback());
         let is_https = scheme == "https";
         let has_path = !matches!(uri.path(), "" | "/") || uri.query().is_some();
         if has_path || authority.as_str().contains('@') || !(is_https || (scheme == "http" && is_loopback)) {
             return Err(NotASite);
         }
-        Ok(Site { origin: format!("{scheme}://{authority}").to_ascii_lowercase(), is_https })
+        Ok(Site { origin: format!("{scheme}://{authority}").to_ascii_lowercase(), is_https, proxies: Vec::new() })
     }
 
     /// The site at the address of a listener itself.
-    pub fn at(listens: std::net::SocketAddr) -> Self {
+    pub fn at(listens: SocketAddr) -> Self {
         let is_https = !listens.ip().is_loopback();
-        Site { origin: format!("{}://{listens}", if is_https { "https" } else { "http" }), is_https }
+        Site {
+            origin: format!("{}://{listens}", if is_https { "https" } else { "http" }),
+            is_https,
+            proxies: Vec::new(),
+        }
+    }
+
+    /// The same behind proxies on these networks.
+    pub fn behind(self, proxies: Vec<IpNet>) -> Self {
+        Site { proxies, ..self }
+    }
+
+    /// The address that a request comes from, given the peer's: what the proxies in front say, where they are listed.
+    pub fn caller_address(&self, headers: &HeaderMap, peer: IpAddr) -> IpAddr {
+        let told = headers.get_all("x-forwarded-for").iter().map(|value| value.to_str().unwrap_or("?"));
+        let trusts = |address: IpAddr| self.proxies.iter().any(|network| network.contains(&address));
+        keyward_core::forwarded::caller_address(told, peer.to_canonical(), trusts)
     }
 
     /// Its origin, as browsers write it: no slash at the end.
@@ -135,6 +156,14 @@ mod tests {
         let twice = headers(&[("cookie", "__Host-keyward-session=abc"), ("cookie", "__Host-keyward-session=abd")]);
         assert_eq!(site.read_cookie(&twice, "session"), None);
         assert_eq!(site.read_cookie(&headers(&[("cookie", "keyward-session=abc")]), "session"), None);
+    }
+
+    #[test]
+    fn h11_only_listed_proxies_speak_for_others() {
+        let site = Site::new("https://keys.example.com").unwrap().behind(vec!["10.0.0.0/8".parse().unwrap()]);
+        let told = headers(&[("x-forwarded-for", "6.6.6.6, 192.0.2.7")]);
+        let from = |peer: &str| site.caller_address(&told, peer.parse().unwrap()).to_string();
+        assert_eq!((from("10.0.0.1"), from("203.0.113.9")), ("192.0.2.7".into(), "203.0.113.9".into()));
     }
 
     #[test]

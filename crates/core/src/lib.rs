@@ -12,6 +12,7 @@ pub mod clock;
 pub mod contract;
 pub mod decision;
 pub mod denial;
+pub mod forwarded;
 pub mod id;
 pub mod json;
 pub mod key;

@@ -9,6 +9,7 @@ mod management_keys;
 mod openapi;
 mod openid;
 mod outcomes;
+mod people;
 mod plans;
 mod support;
 mod tenancy;

@@ -1,4 +1,5 @@
-//! Whom to believe about where a request comes from: the socket, and what listed proxies add to it.
+//! Where a request comes from, as its headers tell it, and what the upstream is told of this hop. Whom to believe is core's
+//! rule.
 
 use std::net::IpAddr;
 
@@ -8,39 +9,12 @@ use http::header::{HeaderMap, HeaderName};
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
-/// Most hops that are looked at.
-const HOPS_MAX: usize = 32;
-
 /// The caller's address: the peer's, or where a trusted proxy speaks for it, the last address before the
 /// proxies. `trusts` tells whether an address is a trusted proxy's.
 pub(crate) fn caller_address(headers: &HeaderMap, peer: IpAddr, trusts: impl Fn(IpAddr) -> bool) -> IpAddr {
-    if !trusts(peer) {
-        return peer;
-    }
-    let mut nearest = peer;
-    let told: Vec<&str> = headers
-        .get_all(X_FORWARDED_FOR)
-        .iter()
-        .flat_map(|value| value.to_str().unwrap_or("?").split(','))
-        .map(str::trim)
-        .collect();
-    for text in told.into_iter().rev().take(HOPS_MAX) {
-        // What cannot be read was written by somebody before the last proxy that could be trusted.
-        let Some(address) = parse(text) else { return nearest };
-        nearest = address;
-        if !trusts(address) {
-            return address;
-        }
-    }
-    nearest
-}
-
-/// An address, with or without a port and brackets.
-fn parse(text: &str) -> Option<IpAddr> {
-    let address: Option<IpAddr> = text.parse().ok();
-    let address = address.or_else(|| text.parse::<std::net::SocketAddr>().ok().map(|address| address.ip()));
-    let bracketed = || text.strip_prefix('[')?.strip_suffix(']')?.parse().ok();
-    address.or_else(bracketed).map(|address: IpAddr| address.to_canonical())
+    // What is no text was written by somebody before the last proxy that could be trusted.
+    let told = headers.get_all(X_FORWARDED_FOR).iter().map(|value| value.to_str().unwrap_or("?"));
+    keyward_core::forwarded::caller_address(told, peer, trusts)
 }
 
 /// Tells the upstream of this hop.
@@ -67,28 +41,6 @@ pub(crate) fn tell(headers: &mut HeaderMap, peer: &HeaderValue, host: Option<Hea
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn address(told: &[&str], peer: &str) -> String {
-        let mut headers = HeaderMap::new();
-        for value in told {
-            headers.append(X_FORWARDED_FOR, HeaderValue::try_from(*value).unwrap());
-        }
-        let trusts = |address: IpAddr| matches!(address, IpAddr::V4(v4) if v4.octets()[0] == 10);
-        caller_address(&headers, peer.parse().unwrap(), trusts).to_string()
-    }
-
-    #[test]
-    fn h11_nobody_but_trusted_proxies_is_believed() {
-        assert_eq!(address(&["1.1.1.1"], "9.9.9.9"), "9.9.9.9");
-        assert_eq!(address(&["1.1.1.1"], "10.0.0.1"), "1.1.1.1");
-        assert_eq!(address(&["6.6.6.6, 1.1.1.1, 10.0.0.2"], "10.0.0.1"), "1.1.1.1");
-        assert_eq!(address(&["6.6.6.6", "1.1.1.1"], "10.0.0.1"), "1.1.1.1");
-        assert_eq!(address(&["10.0.0.3"], "10.0.0.1"), "10.0.0.3");
-        assert_eq!(address(&["6.6.6.6, garbage, 10.0.0.2"], "10.0.0.1"), "10.0.0.2");
-        assert_eq!(address(&["[2001:db8::1]:443"], "10.0.0.1"), "2001:db8::1");
-        assert_eq!(address(&["::ffff:1.2.3.4"], "10.0.0.1"), "1.2.3.4");
-        assert_eq!(address(&[], "10.0.0.1"), "10.0.0.1");
-    }
 
     #[test]
     fn h11_the_upstream_sees_the_whole_chain_and_this_hop_last() {

@@ -267,9 +267,13 @@ impl Config {
         self.count("gateway.workers") as usize
     }
 
-    /// Networks of proxies that are believed.
+    /// Networks of proxies in front of the gateway that are believed.
     pub fn trusted_proxies(&self) -> Vec<IpNet> {
-        match self.value("gateway.trusted_proxies") {
+        self.networks("gateway.trusted_proxies")
+    }
+
+    fn networks(&self, name: &'static str) -> Vec<IpNet> {
+        match self.value(name) {
             Value::Networks(networks) => networks.clone(),
             _ => Vec::new(),
         }
@@ -290,7 +294,8 @@ impl Config {
     /// cookies do not travel without.
     pub fn site(&self, listens: SocketAddr) -> Site {
         // A setting that is no site was refused when it was read; an empty one is none.
-        Site::new(self.text("control.public_url")).unwrap_or_else(|_| Site::at(listens))
+        let site = Site::new(self.text("control.public_url")).unwrap_or_else(|_| Site::at(listens));
+        site.behind(self.networks("control.trusted_proxies"))
     }
 
     /// The most connections to the control plane.

@@ -146,6 +146,13 @@ pub static SETTINGS: &[Setting] = &[
         "the address under which people reach the dashboard: https, or http on loopback; empty for control.listen's",
     ),
     setting(
+        "control.trusted_proxies",
+        None,
+        Kind::Networks,
+        "",
+        "the networks of proxies in front of the dashboard, whose X-Forwarded-For is believed",
+    ),
+    setting(
         "control.connections_max",
         None,
         Kind::Count { min: 1, max: 1_000_000 },

@@ -3,6 +3,7 @@
 
 mod confirm;
 mod events;
+mod forgotten;
 mod gate;
 mod home;
 mod invitation;
@@ -31,8 +32,10 @@ pub fn routes() -> Router<Dashboard> {
         .route("/", get(home::start))
         .route("/sign-in", get(sign_in::page).post(sign_in::submit))
         .route("/sign-in/link/{secret}", get(sign_in_link::page).post(sign_in_link::submit))
+        .route("/sign-in/forgotten", get(forgotten::page).post(forgotten::submit))
         .route("/sign-in/openid", post(openid::begin))
         .route(OpenId::CALLBACK, get(openid::callback))
+        .route("/account/openid", post(openid::begin_link))
         .route("/setup/{secret}", get(setup::page).post(setup::submit))
         .route("/invitations/{secret}", get(invitation::page).post(invitation::accept_as_new))
         .route("/invitations/{secret}/accept", post(invitation::accept))

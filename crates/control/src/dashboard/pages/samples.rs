@@ -153,6 +153,7 @@ pub fn project(number: u128, name: &str) -> SeenProject {
 /// Every page's samples, by the page's file: each page adds its line.
 fn all() -> Vec<(&'static str, Vec<(&'static str, Page)>)> {
     vec![
+        ("forgotten", super::forgotten::samples()),
         ("home", super::home::samples()),
         ("invitation", super::invitation::samples()),
         ("openid", super::openid::samples()),

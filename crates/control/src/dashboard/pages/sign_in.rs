@@ -103,7 +103,7 @@ fn view<'a>(
     error: Option<&'a ControlError>,
 ) -> SignInView<'a> {
     let provider = dashboard.control.openid().map(|provider| provider.title());
-    SignInView { email, next, provider, error }
+    SignInView { email, next, provider, has_mail: dashboard.control.mailer().is_some(), error }
 }
 
 /// What the page shows.
@@ -114,6 +114,8 @@ struct SignInView<'a> {
     next: &'a str,
     /// What the OpenID provider is called, where there is one.
     provider: Option<&'a str>,
+    /// Whether a link can be mailed to whoever has forgotten their password.
+    has_mail: bool,
     /// What went wrong.
     error: Option<&'a ControlError>,
 }
@@ -141,7 +143,12 @@ impl SignInView<'_> {
                 } }
                 details.soft.small {
                     summary { "Forgot your password, or no account yet?" }
-                    p { "Whoever runs this site can give you a link that signs you in once; then you choose a new password. Accounts come by invitation: an owner of your organization can send you one." }
+                    @if self.has_mail {
+                        p { a href="/sign-in/forgotten" { "Have a link mailed to you" } " that signs you in once; then you choose a new password." }
+                    } @else {
+                        p { "Whoever runs this site can give you a link that signs you in once; then you choose a new password." }
+                    }
+                    p { "Accounts come by invitation: an owner of your organization can send you one." }
                 }
             }
         }
@@ -151,7 +158,8 @@ impl SignInView<'_> {
 #[cfg(test)]
 pub fn samples() -> Vec<(&'static str, Page)> {
     use super::samples::EVIL;
-    let view = |email, error| SignInView { email, next: "/account", provider: Some(EVIL), error }.page();
+    let view =
+        |email, error| SignInView { email, next: "/account", provider: Some(EVIL), has_mail: true, error }.page();
     let limited = ControlError::RateLimited { retry_after: std::time::Duration::from_secs(90) };
     vec![
         ("fresh", view("", None)),

@@ -1,5 +1,6 @@
 //! Links that sign somebody in once: how `dev` opens the dashboard, and how an operator helps whoever has lost their
-//! password. Nobody can have one sent to themselves; and an operator's is made at the machine alone (trust.md W13).
+//! password. Where mail is configured one can be asked for too (`letters`); an operator's is made at the machine alone
+//! (trust.md W13).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -38,10 +39,21 @@ impl Control {
     /// Where the caller may not or has less than the person, or the person is none that may sign in.
     pub async fn make_sign_in_link(&self, asked: &Asked, person: PersonId) -> Result<Secret> {
         asked.require_everywhere(Permission::PeopleWrite)?;
+        let (secret, _) = self.make_link(asked, person, |found| require_helpable(asked, found)).await?;
+        Ok(secret)
+    }
+
+    /// Makes a link that signs a person in, where they `may` have one; and tells until when it does.
+    pub(super) async fn make_link(
+        &self,
+        asked: &Asked,
+        person: PersonId,
+        may: impl Fn(&Person) -> Result<()>,
+    ) -> Result<(Secret, Timestamp)> {
         let mut tries = Tries::default();
         loop {
             let found = self.store.person(person).await?.ok_or(ControlError::NotFound)?;
-            require_helpable(asked, &found)?;
+            may(&found)?;
             let now = self.now();
             let changes = vec![Change::Person { id: person, what: PersonChange::SignInLinkMade }];
             let plan = Plan { expect: vec![Expect::Person(person, found.revision)], changes, made: None };
@@ -54,7 +66,7 @@ impl Control {
         let (secret, digest) = self.mint_token(Token::SignIn);
         let link = SignInLink { digest, person, created_at: now, expires_at: now.saturating_add(LIFE) };
         self.store.add_sign_in_link(&link).await?;
-        Ok(secret)
+        Ok((secret, link.expires_at))
     }
 
     /// Looks at a link without using it up.

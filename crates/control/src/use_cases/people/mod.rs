@@ -7,6 +7,7 @@ mod account;
 mod identities;
 mod invitations;
 mod leaving;
+mod letters;
 mod links;
 mod members;
 mod operators;
@@ -26,6 +27,7 @@ use keyward_core::people::Person;
 use keyward_core::secret::{Digest, Format, Minted, Peppers, Secret};
 use keyward_core::session::Session;
 
+use self::letters::Requests;
 use self::passwords::Passwords;
 use self::setup::SetupToken;
 use self::sign_in::Guesses;
@@ -61,6 +63,7 @@ pub(crate) struct People {
     pub options: PeopleOptions,
     passwords: Passwords,
     guesses: Guesses,
+    requests: Requests,
     setup: SetupToken,
 }
 
@@ -71,6 +74,7 @@ impl People {
             options,
             passwords: Passwords::start(Arc::clone(peppers)),
             guesses: Guesses::default(),
+            requests: Requests::default(),
             setup: SetupToken::default(),
         }
     }

@@ -117,16 +117,13 @@ mod tests {
             "qwertyuiop12",
             "aaaaaaaaaaaa",
             "abababababab",
-            "ada@example.com",
+            "ada.lovelace@example.com",
             "ada.lovelace",
             "Ada Lovelace!",
             "adalovelace2026",
             "keyward-keyward",
         ] {
-            assert!(
-                check(bad, "ada.lovelace@example.com", "Ada Lovelace").is_err() || bad == "ada@example.com",
-                "{bad}"
-            );
+            assert!(check(bad, "ada.lovelace@example.com", "Ada Lovelace").is_err(), "{bad}");
         }
         assert!(check(&"x1y2".repeat(33), "", "").is_err(), "too long");
     }

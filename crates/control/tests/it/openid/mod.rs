@@ -3,6 +3,7 @@
 
 mod answers;
 mod keys;
+mod people;
 mod provider;
 mod signer;
 mod tokens;

@@ -11,6 +11,8 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::http::{HeaderMap, Method, Request, StatusCode};
 use keyward_control::Site;
+use keyward_control::mail::Mailer;
+use keyward_control::openid::OpenId;
 use keyward_control::use_cases::{PeopleOptions, Wanted};
 use keyward_control::{Control, ControlParts};
 use keyward_core::clock::{Entropy, ManualClock, SystemEntropy, Timestamp};
@@ -29,6 +31,7 @@ pub use faults::{Fault, FaultyStore};
 
 /// A control plane with one organization and one project, and a management key that may do everything.
 pub struct World {
+    pub control: Arc<Control>,
     pub engine: Arc<Engine>,
     pub clock: Arc<ManualClock>,
     pub store: Arc<FaultyStore>,
@@ -94,6 +97,11 @@ impl World {
 
     /// With a contract that may extend a preset.
     pub async fn with_contract(api: &str, source: &str) -> World {
+        World::with_sign_in(api, source, None, None).await
+    }
+
+    /// With a preset, a provider that people sign in with, and mail.
+    pub async fn with_sign_in(api: &str, source: &str, openid: Option<OpenId>, mailer: Option<Mailer>) -> World {
         let folder = tempfile::tempdir().unwrap();
         let clock = Arc::new(ManualClock::at(Timestamp::from_millis(1_795_218_680_000)));
         let log_keys = Arc::new(LogKeys::new(&[1; 32], &[2; 32]));
@@ -118,8 +126,8 @@ impl World {
             backup_dir: folder.path().join("backups"),
             failures: Rate::new(60, Duration::from_secs(60), 60).unwrap(),
             people: PeopleOptions::default(),
-            openid: None,
-            mailer: None,
+            openid,
+            mailer,
         });
         let wanted = Wanted {
             contract: (api.parse().unwrap(), source.to_owned()),
@@ -129,6 +137,7 @@ impl World {
         };
         let made = control.bootstrap("dev", &wanted).await.unwrap();
         World {
+            control: Arc::clone(&control),
             router: keyward_control::router(Arc::clone(&control), Site::new("https://keys.test").unwrap()),
             operator: made.management_secret.secret().unwrap().expose().to_owned(),
             organization: made.organization.id.to_string(),
@@ -137,12 +146,33 @@ impl World {
                 made.first_key.key.key.id.to_string(),
                 made.first_key.secret.secret().unwrap().expose().to_owned(),
             ),
+            control,
             engine,
             clock,
             store,
             entropy,
             folder,
         }
+    }
+
+    /// The same after a start with a newer pepper.
+    pub async fn with_another_pepper(&self) -> Arc<Control> {
+        let peppers = Arc::new(Peppers::new(&[(1, &[7; 32]), (2, &[8; 32])]).unwrap());
+        self.store.add_canary(2, &peppers.canary(2).unwrap()).await.unwrap();
+        Control::new(ControlParts {
+            store: self.store.clone(),
+            engine: Arc::clone(&self.engine),
+            peppers,
+            presets: presets(),
+            entropy: self.entropy.clone(),
+            log_keys: Arc::new(LogKeys::new(&[1; 32], &[2; 32])),
+            heads: Arc::new(|| Ok(Vec::new())),
+            backup_dir: self.folder.path().join("backups"),
+            failures: Rate::new(60, Duration::from_secs(60), 60).unwrap(),
+            people: PeopleOptions::default(),
+            openid: None,
+            mailer: None,
+        })
     }
 
     /// A request as it is.

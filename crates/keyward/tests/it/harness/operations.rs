@@ -30,6 +30,8 @@ pub struct Ids {
     pub key: String,
     pub management_key: String,
     pub revocation: String,
+    pub person: String,
+    pub invitation: String,
 }
 
 impl Ids {
@@ -41,6 +43,8 @@ impl Ids {
             "key" => &self.key,
             "management_key" => &self.management_key,
             "revocation" => &self.revocation,
+            "person" => &self.person,
+            "invitation" => &self.invitation,
             other => panic!("a story has to learn what {{{other}}} in a path is"),
         }
     }
@@ -48,7 +52,7 @@ impl Ids {
     /// Ids of the right shape that nothing has.
     pub fn of_nothing() -> Ids {
         use keyward_core::clock::SystemEntropy;
-        use keyward_core::id::{KeyId, ManagementKeyId, OrganizationId, ProjectId};
+        use keyward_core::id::{InvitationId, KeyId, ManagementKeyId, OrganizationId, PersonId, ProjectId};
         Ids {
             api: "no-such-api".into(),
             organization: OrganizationId::random(&SystemEntropy).to_string(),
@@ -56,6 +60,8 @@ impl Ids {
             key: KeyId::random(&SystemEntropy).to_string(),
             management_key: ManagementKeyId::random(&SystemEntropy).to_string(),
             revocation: "AAAAAAAAAAAAAAAAAAAAAA".into(),
+            person: PersonId::random(&SystemEntropy).to_string(),
+            invitation: InvitationId::random(&SystemEntropy).to_string(),
         }
     }
 }
@@ -104,6 +110,11 @@ impl Operation {
             ("POST", "/v1/management-keys") => {
                 json!({"name": "a name", "scopes": ["keys:read"], "within": {"project": ids.project}})
             }
+            ("POST", "/v1/organizations/{organization}/invitations") => {
+                json!({"email": "ada@example.com", "role": "viewer"})
+            }
+            ("PATCH", "/v1/organizations/{organization}/members/{person}") => json!({"role": "viewer"}),
+            ("PATCH", "/v1/people/{person}") => json!({"disabled": true}),
             _ => json!({}),
         })
     }

@@ -62,6 +62,8 @@ impl Flight {
             key: canary.clone(),
             management_key: canary.clone(),
             revocation: canary.clone(),
+            person: canary.clone(),
+            invitation: canary.clone(),
         };
         let right = operation.body(ids).map(|body| body.to_string()).unwrap_or_default();
         let query: Vec<String> =

@@ -40,6 +40,7 @@ fn a_busy_server() -> (Keyward, Ids, Vec<String>) {
         key: key.id,
         management_key,
         revocation: revocation["id"].as_str().unwrap().to_owned(),
+        ..Ids::of_nothing()
     };
     (keyward, ids, secrets)
 }

@@ -17,6 +17,8 @@ fn odd_shapes(own: &Ids) -> Vec<Ids> {
         key: change(&own.key),
         management_key: change(&own.management_key),
         revocation: change(&own.revocation),
+        person: change(&own.person),
+        invitation: change(&own.invitation),
     };
     let mut shapes = vec![
         of(&|id| id.to_uppercase()),
@@ -37,6 +39,8 @@ fn odd_shapes(own: &Ids) -> Vec<Ids> {
         key: own.project.clone(),
         management_key: own.key.clone(),
         revocation: own.key.clone(),
+        person: own.invitation.clone(),
+        invitation: own.person.clone(),
     });
     shapes
 }

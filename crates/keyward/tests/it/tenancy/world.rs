@@ -46,7 +46,10 @@ impl World {
         let started = &self.keyward.started;
         let asking = self.keyward.get("/v1/whoami").expect(200).json();
         let revoked = self.keyward.post("/v1/revocations", json!({"keys": [started.key_id]})).expect(200).json();
+        let operators = self.keyward.get("/v1/people?operator=true").expect(200).json();
         Ids {
+            person: operators["items"][0]["id"].as_str().unwrap().to_owned(),
+            invitation: invitation(&self.keyward, &started.organization, "operators"),
             api: started.api.clone(),
             organization: started.organization.clone(),
             project: started.project.clone(),
@@ -66,6 +69,8 @@ impl Tenant {
         let ending = Some(json!({"keys": [ended.id]}));
         let ended = keyward.control_as(&for_project, reqwest::Method::POST, "/v1/revocations", ending).expect(200);
         let ids = Ids {
+            person: Ids::of_nothing().person,
+            invitation: invitation(keyward, organization, &project),
             api: keyward.started.api.clone(),
             organization: organization.to_owned(),
             project,
@@ -75,6 +80,13 @@ impl Tenant {
         };
         Tenant { ids, key, for_organization: for_organization.to_owned(), for_project }
     }
+}
+
+/// An open invitation to an organization; its id.
+fn invitation(keyward: &Keyward, organization: &str, mailbox: &str) -> String {
+    let wish = json!({"email": format!("{mailbox}@example.com"), "role": "viewer"});
+    let made = keyward.post(&format!("/v1/organizations/{organization}/invitations"), wish).expect(201).json();
+    made["invitation"]["id"].as_str().unwrap().to_owned()
 }
 
 /// Ids of nothing at all, in the shapes that things have here.
