@@ -99,8 +99,9 @@ impl Visit {
 
     /// How the top bar shows them.
     pub fn who(&self) -> Who {
-        let Person { name, email, is_operator, .. } = &*self.current.person;
-        Who { name: name.clone(), email: email.clone(), is_operator: *is_operator }
+        let Person { name, email, is_operator, memberships, .. } = &*self.current.person;
+        let has_choice = memberships.len() + usize::from(*is_operator) > 1;
+        Who { name: name.clone(), email: email.clone(), is_operator: *is_operator, has_choice }
     }
 }
 

@@ -15,6 +15,8 @@ pub struct Who {
     pub email: String,
     /// Whether they are an operator.
     pub is_operator: bool,
+    /// Whether there are several places for them to go to.
+    pub has_choice: bool,
 }
 
 /// One step of the way to a page.
@@ -177,6 +179,7 @@ fn account_menu(who: &Who) -> Markup {
             summary { span.avatar aria-hidden="true" { (initial) } span.who { (who.name) } span.hidden-visually { "Account menu" } }
             div.menu-sheet {
                 p.soft.small { (who.email) @if who.is_operator { br; "Operator" } }
+                @if who.has_choice { a href="/" { (Icon::Folder) "Switch organization" } }
                 a href="/account" { (Icon::Gear) "Your account" }
                 @if who.is_operator { a href="/operator/organizations" { (Icon::Building) "Operator's pages" } }
                 form method="post" action="/sign-out" { button type="submit" { (Icon::Leave) "Sign out" } }

@@ -144,8 +144,13 @@ impl<'a> Field<'a> {
 
     /// A field of one line: `kind` as in HTML (`text`, `email`, `password`, `date`), with what it holds already.
     pub fn line(&self, kind: &str, value: &str, input: Input<'_>) -> Markup {
+        self.line_named(self.name, kind, value, input)
+    }
+
+    /// The same, sent under another name than its id: for a page whose forms have fields of one name.
+    pub fn line_named(&self, sent_as: &str, kind: &str, value: &str, input: Input<'_>) -> Markup {
         self.around(html! {
-            input id=(self.name) name=(self.name) type=(kind) value=(value) required[input.is_required]
+            input id=(self.name) name=(sent_as) type=(kind) value=(value) required[input.is_required]
                 autocomplete=[input.autocomplete] minlength=[input.min_chars] maxlength=[input.max_chars] min=[input.min]
                 max=[input.max] aria-invalid=[self.fault.map(|_| "true")] aria-describedby=[self.described_by()];
         })

@@ -4,6 +4,7 @@ use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use keyward_core::id::OrganizationId;
 use keyward_core::permission::Permission;
+use keyward_core::tenancy::Organization;
 use maud::{Markup, html};
 use serde::Deserialize;
 
@@ -11,22 +12,68 @@ use super::confirm;
 use crate::dashboard::Dashboard;
 use crate::dashboard::answer::{Failure, Page, go_to};
 use crate::dashboard::form::Asking;
-use crate::dashboard::look::Icon;
 use crate::dashboard::look::parts::{self, Tone, badge, number};
-use crate::dashboard::place::{OrganizationPlace, OrganizationTab};
+use crate::dashboard::look::{Frame, Icon};
+use crate::dashboard::place::{OrganizationPlace, OrganizationTab, role_word};
 use crate::dashboard::visit::Visit;
-use crate::use_cases::SeenProject;
+use crate::use_cases::{ControlError, SeenProject};
 
 /// How many projects are shown at once.
 const SHOWN: u32 = 100;
 
 /// The start: the one organization, the choice of several, or the operator's pages.
-pub async fn start(State(_dashboard): State<Dashboard>, visit: Visit) -> Result<Response, Failure> {
+pub async fn start(State(dashboard): State<Dashboard>, visit: Visit) -> Result<Response, Failure> {
     let person = visit.person();
     match &person.memberships[..] {
-        [] if person.is_operator => Ok(go_to("/operator/organizations")),
-        [first, ..] => Ok(go_to(&format!("/organizations/{}", first.organization))),
-        [] => Ok(go_to("/account")),
+        [] if person.is_operator => return Ok(go_to("/operator/organizations")),
+        [] => return Ok(go_to("/account")),
+        [only] if !person.is_operator => return Ok(go_to(&format!("/organizations/{}", only.organization))),
+        _ => {}
+    }
+    let mut choices = Vec::new();
+    for membership in &person.memberships {
+        let id = membership.organization;
+        match dashboard.control.organization(&visit.in_organization(id), id).await {
+            Ok(organization) => choices.push((organization, role_word(membership.role))),
+            // It was deleted meanwhile.
+            Err(ControlError::NotFound) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    let frame = Frame { who: Some(visit.who()), ..Frame::titled("Your organizations") };
+    let view = StartView { choices: &choices, is_operator: person.is_operator };
+    Ok(Page::new(frame, view.draw()).into_response())
+}
+
+/// What the start shows to who has a choice.
+struct StartView<'a> {
+    /// The organizations, each with the role there.
+    choices: &'a [(Organization, &'static str)],
+    /// Whether the operator's pages are among them.
+    is_operator: bool,
+}
+
+impl StartView<'_> {
+    fn draw(&self) -> Markup {
+        html! {
+            div.alone.wide.stack {
+                (parts::head("Your organizations", "Where would you like to go?", ""))
+                ul.plain.cards {
+                    @for (organization, role) in self.choices {
+                        li { a.card.tile href={ "/organizations/" (organization.id) } {
+                            strong { (organization.name) }
+                            span.soft { (role) }
+                        } }
+                    }
+                    @if self.is_operator {
+                        li { a.card.tile href="/operator/organizations" {
+                            strong { "Operator's pages" }
+                            span.soft { "All organizations, people and the log" }
+                        } }
+                    }
+                }
+            }
+        }
     }
 }
 
@@ -106,5 +153,13 @@ pub fn samples() -> Vec<(&'static str, Page)> {
         let frame = organization_place(&visit, name).frame(&visit, OrganizationTab::Projects, "Projects");
         Page::new(frame, ProjectsView { projects, new: Some("/organizations/new"), done: "created" }.draw())
     };
-    vec![("empty", page("Acme", &[])), ("one", page(EVIL, &projects[..1])), ("many", page(EVIL, &projects))]
+    let choices: Vec<_> = NAMES.iter().map(|name| (super::samples::organization(1, name), "Owner")).collect();
+    let start = StartView { choices: &choices, is_operator: true };
+    let start = Page::new(Frame { who: Some(visit(EVIL, true).who()), ..Frame::titled("x") }, start.draw());
+    vec![
+        ("start", start),
+        ("empty", page("Acme", &[])),
+        ("one", page(EVIL, &projects[..1])),
+        ("many", page(EVIL, &projects)),
+    ]
 }

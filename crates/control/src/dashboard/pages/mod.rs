@@ -1,6 +1,7 @@
 //! The pages, one file each: a handler that loads what the page shows, a view that holds it, and the view's drawing. This
 //! file is the table of addresses.
 
+mod account;
 mod confirm;
 mod events;
 mod forgotten;
@@ -8,14 +9,18 @@ mod gate;
 mod home;
 mod invitation;
 mod limits;
+mod management_keys;
+mod members;
 mod new_account;
 mod new_project;
 mod openid;
 mod operator;
+mod organization_settings;
 #[cfg(test)]
 pub mod samples;
 mod settings;
 mod setup;
+mod shown_once;
 mod sign_in;
 mod sign_in_link;
 mod usage;
@@ -28,6 +33,16 @@ use crate::openid::OpenId;
 
 /// Every page's address.
 pub fn routes() -> Router<Dashboard> {
+    entries()
+        .merge(of_oneself())
+        .merge(of_organizations())
+        .merge(of_projects())
+        .merge(of_people())
+        .merge(of_operators())
+}
+
+/// The ways in and out.
+fn entries() -> Router<Dashboard> {
     Router::new()
         .route("/", get(home::start))
         .route("/sign-in", get(sign_in::page).post(sign_in::submit))
@@ -40,12 +55,61 @@ pub fn routes() -> Router<Dashboard> {
         .route("/invitations/{secret}", get(invitation::page).post(invitation::accept_as_new))
         .route("/invitations/{secret}/accept", post(invitation::accept))
         .route("/sign-out", post(sign_in::sign_out))
-        .route("/organizations/{organization}", get(home::projects))
-        .route("/organizations/{organization}/new-project", get(new_project::page).post(new_project::create))
-        .merge(of_projects())
-        .merge(of_operators())
 }
 
+/// One's own account.
+fn of_oneself() -> Router<Dashboard> {
+    Router::new()
+        .route("/account", get(account::page))
+        .route("/account/name", post(account::rename))
+        .route("/account/password", post(account::change_password))
+        .route("/account/sessions/end-others", post(account::end_other_sessions))
+        .route("/account/sessions/{session}/end", post(account::end_session))
+        .route("/account/organizations/{organization}/leave", get(account::ask_to_leave).post(account::leave))
+}
+
+/// Organizations.
+fn of_organizations() -> Router<Dashboard> {
+    Router::new()
+        .route("/organizations/{organization}", get(home::projects))
+        .route("/organizations/{organization}/new-project", get(new_project::page).post(new_project::create))
+        .route("/organizations/{organization}/members", get(members::page).post(members::invite))
+        .route("/organizations/{organization}/members/{person}/role", post(members::set_role))
+        .route(
+            "/organizations/{organization}/members/{person}/remove",
+            get(members::ask_to_remove).post(members::remove),
+        )
+        .route("/organizations/{organization}/invitations/{invitation}/withdraw", post(members::withdraw))
+        .route(
+            "/organizations/{organization}/settings",
+            get(organization_settings::page).post(organization_settings::rename),
+        )
+        .route("/organizations/{organization}/management-keys", post(management_keys::create))
+        .route(
+            "/organizations/{organization}/management-keys/{key}/rotate",
+            get(management_keys::ask_to_rotate).post(management_keys::rotate),
+        )
+        .route(
+            "/organizations/{organization}/management-keys/{key}/revoke",
+            get(management_keys::ask_to_revoke).post(management_keys::revoke),
+        )
+}
+
+/// All people.
+fn of_people() -> Router<Dashboard> {
+    use operator::people;
+    Router::new()
+        .route("/operator/people", get(people::page))
+        .route("/operator/people/invite", post(people::invite))
+        .route("/operator/people/{person}", get(people::person))
+        .route("/operator/people/{person}/sign-in-link", post(people::make_link))
+        .route("/operator/people/{person}/operator", get(people::ask_to_set_operator).post(people::set_operator))
+        .route("/operator/people/{person}/disable", get(people::ask_to_disable).post(people::disable))
+        .route("/operator/people/{person}/enable", post(people::enable))
+        .route("/operator/invitations/{invitation}/withdraw", post(people::withdraw))
+}
+
+/// Projects.
 fn of_projects() -> Router<Dashboard> {
     Router::new()
         .route("/projects/{project}/usage", get(usage::page))
@@ -59,6 +123,7 @@ fn of_projects() -> Router<Dashboard> {
         .route("/projects/{project}/delete", get(settings::ask_to_delete).post(settings::delete))
 }
 
+/// The operator's.
 fn of_operators() -> Router<Dashboard> {
     use operator::{apis, log, nodes, organizations, projects};
     Router::new()

@@ -11,11 +11,11 @@ use std::sync::Arc;
 
 use keyward_core::change::Revision;
 use keyward_core::clock::Timestamp;
-use keyward_core::id::{InvitationId, OrganizationId, PersonId, ProjectId, SessionId};
+use keyward_core::id::{InvitationId, ManagementKeyId, OrganizationId, PersonId, ProjectId, SessionId};
 use keyward_core::people::{Invitation, InvitationState, InvitedTo, Membership, Person, PersonState, Role};
 use keyward_core::secret::Digest;
 use keyward_core::session::{Session, SignedInBy};
-use keyward_core::tenancy::{Environment, Organization, Project, TenantState};
+use keyward_core::tenancy::{Boundary, Environment, ManagementKey, Organization, Project, TenantState};
 
 use super::super::answer::Page;
 use super::super::place::OrganizationPlace;
@@ -81,6 +81,24 @@ pub fn session(number: u128, browser: &str) -> Session {
 pub fn visit(name: &str, is_operator: bool) -> Visit {
     let current = Current { person: Arc::new(person(1, name, is_operator)), session: session(1, "A browser") };
     Visit { current, visitor: Visitor::default() }
+}
+
+/// A management key of the first organization.
+pub fn management_key(number: u128, name: &str) -> ManagementKey {
+    ManagementKey {
+        id: ManagementKeyId::from_u128(number),
+        name: name.to_owned(),
+        hint: "mgmt_…abcd".into(),
+        digest: Digest::from_bytes([9; 32]),
+        scopes: Role::Owner.scopes(),
+        boundary: Boundary::Organization(OrganizationId::from_u128(1)),
+        minted_by: Some(PersonId::from_u128(1)),
+        created_at: hours_ago(50),
+        expires_at: None,
+        revoked_at: (number == 2).then_some(NOW),
+        created_revision: Revision::ZERO,
+        revision: Revision::ZERO,
+    }
 }
 
 /// An open invitation.
@@ -154,10 +172,15 @@ pub fn project(number: u128, name: &str) -> SeenProject {
 fn all() -> Vec<(&'static str, Vec<(&'static str, Page)>)> {
     vec![
         ("forgotten", super::forgotten::samples()),
+        ("account", super::account::samples()),
         ("home", super::home::samples()),
         ("invitation", super::invitation::samples()),
+        ("members", super::members::samples()),
         ("openid", super::openid::samples()),
+        ("operator/people", super::operator::people::samples()),
+        ("organization_settings", super::organization_settings::samples()),
         ("setup", super::setup::samples()),
+        ("shown_once", super::shown_once::samples()),
         ("sign_in", super::sign_in::samples()),
         ("sign_in_link", super::sign_in_link::samples()),
     ]

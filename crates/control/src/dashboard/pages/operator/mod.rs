@@ -4,4 +4,5 @@ pub mod apis;
 pub mod log;
 pub mod nodes;
 pub mod organizations;
+pub mod people;
 pub mod projects;
