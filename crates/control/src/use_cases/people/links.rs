@@ -9,12 +9,12 @@ use keyward_core::change::{Change, Expect, PersonChange};
 use keyward_core::clock::Timestamp;
 use keyward_core::id::PersonId;
 use keyward_core::people::Person;
-use keyward_core::permission::Permission;
 use keyward_core::secret::Secret;
 use keyward_core::session::{SignInLink, SignedInBy};
 
 use super::super::commit::{Committed, Plan, Tries};
 use super::super::error::{ControlError, Result};
+use super::operators::require_reach;
 use super::sessions::Proven;
 use super::{SignedIn, Token, Visitor};
 use crate::use_cases::{Asked, Caller, Control};
@@ -38,7 +38,7 @@ impl Control {
     /// # Errors
     /// Where the caller may not or has less than the person, or the person is none that may sign in.
     pub async fn make_sign_in_link(&self, asked: &Asked, person: PersonId) -> Result<Secret> {
-        asked.require_everywhere(Permission::PeopleWrite)?;
+        require_reach(asked)?;
         let (secret, _) = self.make_link(asked, person, |found| require_helpable(asked, found)).await?;
         Ok(secret)
     }

@@ -6,6 +6,7 @@ use keyward_core::people::{Person, PersonState};
 use keyward_core::permission::Permission;
 use keyward_core::scope::Scopes;
 use keyward_core::store::{Page, PersonFilter, SessionsOf};
+use keyward_core::tenancy::Boundary;
 use keyward_verify::InForce;
 
 use super::super::commit::{Committed, Plan, Tries};
@@ -36,7 +37,7 @@ impl Control {
     /// # Errors
     /// Where the caller may not manage people everywhere, or there is none.
     pub async fn person(&self, asked: &Asked, id: PersonId) -> Result<Person> {
-        asked.require_everywhere(Permission::PeopleWrite)?;
+        require_reach(asked)?;
         self.store.person(id).await?.ok_or(ControlError::NotFound)
     }
 
@@ -85,7 +86,7 @@ impl Control {
     /// # Errors
     /// Where the caller may not, there is no such person, or nobody else would be an operator.
     pub async fn set_operator(&self, asked: &Asked, id: PersonId, is_operator: bool) -> Result<(Person, InForce)> {
-        asked.require_everywhere(Permission::PeopleWrite)?;
+        require_reach(asked)?;
         let is_new = is_operator && !self.person(asked, id).await?.is_operator;
         if is_operator {
             asked.require_scopes(&Scopes::all())?;
@@ -106,7 +107,7 @@ impl Control {
     /// # Errors
     /// Where the caller may not, there is no such person, or nobody else would be an operator.
     pub async fn disable_person(&self, asked: &Asked, id: PersonId) -> Result<(Person, InForce)> {
-        asked.require_everywhere(Permission::PeopleWrite)?;
+        require_reach(asked)?;
         self.change_person(asked, id, |person| person.is_active().then_some(PersonChange::Disabled)).await
     }
 
@@ -115,7 +116,7 @@ impl Control {
     /// # Errors
     /// Where the caller may not or has less than the person, or there is no such person.
     pub async fn enable_person(&self, asked: &Asked, id: PersonId) -> Result<(Person, InForce)> {
-        asked.require_everywhere(Permission::PeopleWrite)?;
+        require_reach(asked)?;
         let person = self.store.person(id).await?.ok_or(ControlError::NotFound)?;
         if person.is_operator {
             asked.require_scopes(&Scopes::all())?;
@@ -177,5 +178,14 @@ impl Control {
             created_revision: Revision::ZERO,
             revision: Revision::ZERO,
         }
+    }
+}
+
+/// Goes on only for a caller who may manage people everywhere: for one whose reach is bounded, nobody is there.
+pub(super) fn require_reach(asked: &Asked) -> Result<()> {
+    asked.require(Permission::PeopleWrite)?;
+    match asked.caller.boundary() {
+        Boundary::Everything => Ok(()),
+        Boundary::Organization(_) | Boundary::Project(_) => Err(ControlError::NotFound),
     }
 }
