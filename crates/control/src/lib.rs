@@ -5,11 +5,14 @@
 //! end in into answers, both for the site ([`Site`]) that people see. Storing is `keyward-core`'s `Store`; putting in force is `keyward-verify`'s engine.
 #![warn(missing_docs)]
 
+#[cfg(test)]
+mod contracts_for_tests;
 mod dashboard;
 pub mod mail;
 pub mod openid;
 pub mod rest;
 mod site;
+pub mod snippets;
 pub mod use_cases;
 
 pub use site::{NotASite, Site};

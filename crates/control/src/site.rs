@@ -14,6 +14,8 @@ pub struct Site {
     is_https: bool,
     /// The networks of proxies in front, whose `X-Forwarded-For` is believed.
     proxies: Vec<IpNet>,
+    /// Where callers reach the gateway.
+    gateway: Option<String>,
 }
 
 /// A text that cannot be the address of the site.
@@ -37,7 +39,7 @@ impl Site {
         if has_path || authority.as_str().contains('@') || !(is_https || (scheme == "http" && is_loopback)) {
             return Err(NotASite);
         }
-        Ok(Site { origin: format!("{scheme}://{authority}").to_ascii_lowercase(), is_https, proxies: Vec::new() })
+        Ok(Site { origin: format!("{scheme}://{authority}").to_ascii_lowercase(), is_https, proxies: Vec::new(), gateway: None })
     }
 
     /// The site at the address of a listener itself.
@@ -47,6 +49,7 @@ impl Site {
             origin: format!("{}://{listens}", if is_https { "https" } else { "http" }),
             is_https,
             proxies: Vec::new(),
+            gateway: None,
         }
     }
 
@@ -60,6 +63,16 @@ impl Site {
         let told = headers.get_all("x-forwarded-for").iter().map(|value| value.to_str().unwrap_or("?"));
         let trusts = |address: IpAddr| self.proxies.iter().any(|network| network.contains(&address));
         keyward_core::forwarded::caller_address(told, peer.to_canonical(), trusts)
+    }
+
+    /// The same with the address at which callers reach the gateway: what snippets beside a new key are made for.
+    pub fn with_gateway(self, url: &str) -> Self {
+        Site { gateway: Some(url.trim_end_matches('/').to_owned()), ..self }
+    }
+
+    /// The address at which callers reach the gateway, where it is told.
+    pub fn gateway(&self) -> Option<&str> {
+        self.gateway.as_deref()
     }
 
     /// Its origin, as browsers write it: no slash at the end.

@@ -152,6 +152,11 @@ impl Control {
         }
     }
 
+    /// Whether a request did its work before: what asks once more must not ask who only repeats it.
+    pub(crate) async fn was_done(&self, asked: &Asked) -> Result<bool> {
+        Ok(self.made_before(asked).await?.is_some())
+    }
+
     /// What a request did when it came before; in force by the time this answers.
     async fn made_before(&self, asked: &Asked) -> Result<Option<Made>> {
         let Some(repeat) = &asked.repeat else { return Ok(None) };

@@ -298,6 +298,13 @@ impl Config {
         site.behind(self.networks("control.trusted_proxies"))
     }
 
+    /// The address at which callers reach the gateway, given where it listens; none where nobody said so and it is not
+    /// here alone.
+    pub fn gateway_url(&self, listens: Option<SocketAddr>) -> Option<String> {
+        let own = || listens.filter(|listens| listens.ip().is_loopback()).map(|listens| format!("http://{listens}"));
+        Some(self.text("gateway.public_url").to_owned()).filter(|url| !url.is_empty()).or_else(own)
+    }
+
     /// The most connections to the control plane.
     pub fn control_connections_max(&self) -> usize {
         self.count("control.connections_max") as usize

@@ -139,6 +139,13 @@ pub static SETTINGS: &[Setting] = &[
         "threads that serve the check and the gateway listeners; 0 for one a core",
     ),
     setting(
+        "gateway.public_url",
+        None,
+        Kind::Site,
+        "",
+        "the address under which callers reach the gateway, for snippets; a contract's own host wins; empty for gateway.listen's on loopback",
+    ),
+    setting(
         "control.public_url",
         Some("--public-url"),
         Kind::Site,

@@ -1,13 +1,13 @@
 //! `keyward dev`: Keyward in a folder of its own with an echo upstream, one contract, and a first
 //! organization, project and key, made where they are missing. Started again it finds them.
 
-mod paste;
 mod state;
 
 use std::path::Path;
 use std::time::Duration;
 
 use clap::Args;
+use keyward_control::snippets::{self, Call, Credential};
 use keyward_core::clock::SystemEntropy;
 use keyward_core::contract::{Contract, Presets};
 use keyward_core::id::ApiName;
@@ -28,7 +28,6 @@ use crate::presets;
 use crate::private_file;
 use crate::secrets::Secrets;
 use crate::serve::Signals;
-use paste::Credential;
 use state::State;
 
 /// Flags of `dev`.
@@ -251,7 +250,7 @@ impl Told<'_> {
         output.line(format!("The organization, its {}, and the key:", contract.project.noun));
         output.line(format!("  {}  {}  {}", state.organization, state.project.id, state.key_text()));
         for command in ["key list", "key create", "log show"] {
-            output.line(format!("  {program} --dir {} {command}", paste::quoted(&dir)));
+            output.line(format!("  {program} --dir {} {command}", snippets::quoted(&dir)));
         }
         output.line("");
         output.line(format!("Everything is kept in {dir}. Ctrl-C stops; started again it goes on from here."));
@@ -262,7 +261,8 @@ impl Told<'_> {
         let Some(example) = contract.examples.first() else {
             return output.line("  (the contract has no example)");
         };
-        let line = |credential| paste::curl(&self.gateway_url(), contract, example, &project, credential);
+        let base = self.gateway_url();
+        let line = |credential| Call { base: &base, contract, example, project: &project }.curl(credential);
         let works = match &self.state.secret {
             Some(secret) => line(Credential::Key(secret.expose())),
             None => line(Credential::Variable(&contract.environment_variable)),
@@ -277,5 +277,5 @@ impl Told<'_> {
 /// How this program was called, for commands to paste.
 fn program() -> String {
     let called = std::env::args().next().unwrap_or_else(|| "keyward".into());
-    paste::quoted(Path::new(&called).to_str().unwrap_or("keyward"))
+    snippets::quoted(Path::new(&called).to_str().unwrap_or("keyward"))
 }

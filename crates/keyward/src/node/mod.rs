@@ -183,7 +183,11 @@ impl Node {
         let metrics = core.metrics.clone();
         let ops =
             Ops { engine: Arc::clone(&core.engine), store: core.store.clone(), metrics, stopping: stop.clone() };
-        let mut control = keyward_control::router(Arc::clone(&core.control), config.site(addresses.control));
+        let mut site = config.site(addresses.control);
+        if let Some(url) = config.gateway_url(addresses.gateway) {
+            site = site.with_gateway(&url);
+        }
+        let mut control = keyward_control::router(Arc::clone(&core.control), site);
         match ops_socket {
             Some(bound) => {
                 listener::serve(bound, ops::router(ops, true), limits(OPS_CONNECTIONS_MAX), stop.clone(), &tasks)

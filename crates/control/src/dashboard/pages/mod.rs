@@ -8,6 +8,7 @@ mod forgotten;
 mod gate;
 mod home;
 mod invitation;
+mod keys;
 mod limits;
 mod management_keys;
 mod members;
@@ -36,6 +37,7 @@ pub fn routes() -> Router<Dashboard> {
     entries()
         .merge(of_oneself())
         .merge(of_organizations())
+        .merge(keys::routes())
         .merge(of_projects())
         .merge(of_people())
         .merge(of_operators())

@@ -175,6 +175,7 @@ fn all() -> Vec<(&'static str, Vec<(&'static str, Page)>)> {
         ("account", super::account::samples()),
         ("home", super::home::samples()),
         ("invitation", super::invitation::samples()),
+        ("keys", super::keys::samples::samples()),
         ("members", super::members::samples()),
         ("openid", super::openid::samples()),
         ("operator/people", super::operator::people::samples()),

@@ -10,10 +10,12 @@ mod revoke;
 mod rotate;
 mod rules;
 mod switch;
+mod traffic;
 
 pub use create::{KeyMade, NewKey};
 pub use edit::KeyEdit;
-pub use read::{KeyQuestion, SeenKey};
+pub use read::{FoundKeys, KeyQuestion, KeySearch, SeenKey};
 pub use rotate::Rotated;
+pub use traffic::{Traffic, TrafficByKey};
 
 pub(crate) use revoke::{checked_reason, require_acknowledged};

@@ -1,11 +1,13 @@
 //! Reading keys: one, or a project's list. Never a secret, for none is kept.
 
+use std::time::Duration;
+
 use keyward_core::change::Revision;
 use keyward_core::clock::Timestamp;
 use keyward_core::id::{KeyId, ProjectId};
 use keyward_core::key::{Key, Standing};
 use keyward_core::permission::Permission;
-use keyward_core::store::{KeyFilter, Page};
+use keyward_core::store::{KeyFilter, KeyOrder, KeyPart, Page};
 use keyward_core::text;
 use keyward_core::usage::KeyUsage;
 
@@ -44,6 +46,34 @@ pub struct KeyQuestion {
     pub limit: u32,
 }
 
+/// Which of a project's keys are asked for, and in what order.
+#[derive(Debug, Clone, Default)]
+pub struct KeySearch {
+    /// Only those that stand like this.
+    pub standing: Option<Standing>,
+    /// Only those whose name holds this.
+    pub name_part: Option<String>,
+    /// Only those that are older, and were not used, for so long.
+    pub unused_for: Option<Duration>,
+    /// What they are sorted by.
+    pub order: KeyOrder,
+    /// Whether the order is turned round.
+    pub is_reversed: bool,
+    /// How many come before those that are asked for.
+    pub offset: u32,
+    /// At most so many.
+    pub limit: u32,
+}
+
+/// A part of a sorted list of keys, and how long the list is.
+#[derive(Debug, Clone, Default)]
+pub struct FoundKeys {
+    /// The part.
+    pub keys: Vec<SeenKey>,
+    /// How many are like that in all.
+    pub total: u64,
+}
+
 impl Control {
     /// A key.
     ///
@@ -72,6 +102,32 @@ impl Control {
         let found = self.store.keys(place.project.id, &filter, page).await?;
         let Listed { items, next } = Listed::cut(found, question.limit, |key| key.created_revision);
         Ok(Listed { items: self.see_keys(items).await?, next })
+    }
+
+    /// A part of a project's keys in some order.
+    ///
+    /// # Errors
+    /// Where there is no project that the caller reaches.
+    pub async fn search_keys(&self, asked: &Asked, project: ProjectId, search: &KeySearch) -> Result<FoundKeys> {
+        asked.require(Permission::KeysRead)?;
+        let place = self.find_project(asked, project).await?;
+        let now = self.now();
+        let since = |time: Duration| {
+            let millis = i64::try_from(time.as_millis()).unwrap_or(i64::MAX);
+            Timestamp::from_millis(now.as_millis().saturating_sub(millis))
+        };
+        // Compared as names are kept; a text that can be no part of a name is in none.
+        let part = |text: &String| text::name(text, 1, u32::MAX).unwrap_or_else(|_| text.clone());
+        let filter = KeyFilter {
+            standing: search.standing.map(|standing| (standing, now)),
+            name_part: search.name_part.as_ref().map(part),
+            unused_since: search.unused_for.map(since),
+            ..KeyFilter::default()
+        };
+        let KeySearch { order, is_reversed, offset, limit, .. } = *search;
+        let part = KeyPart { order, is_reversed, offset, limit };
+        let found = self.store.sorted_keys(place.project.id, &filter, part).await?;
+        Ok(FoundKeys { keys: self.see_keys(found.keys).await?, total: found.total })
     }
 
     pub(crate) async fn find_key(&self, asked: &Asked, id: KeyId) -> Result<(Key, Place)> {

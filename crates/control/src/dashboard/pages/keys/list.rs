@@ -1,0 +1,403 @@
+//! The page of a project's keys: making one and the table of all on one page, as the contract words and allows it.
+
+use std::sync::Arc;
+
+use axum::extract::{Path, State};
+use axum::response::{IntoResponse, Response};
+use keyward_core::clock::Timestamp;
+use keyward_core::contract::Contract;
+use keyward_core::id::ProjectId;
+use keyward_core::key::Standing;
+use keyward_core::permission::Permission;
+use maud::{Markup, html};
+
+use super::create::status_of;
+use super::filter::{Filter, SHOWN};
+use super::form::{CreateForm, Fields, is_button_alone};
+use super::offers::{self, Replacing};
+use super::table::Table;
+use super::traffic::TrafficPanel;
+use super::{list_path, new_form};
+use crate::dashboard::Dashboard;
+use crate::dashboard::answer::{Failure, Page, form_notice};
+use crate::dashboard::form::Asking;
+use crate::dashboard::look::Icon;
+use crate::dashboard::look::moments;
+use crate::dashboard::look::parts::{self, Tone, notice, number};
+use crate::dashboard::pages::gate::gate;
+use crate::dashboard::place::{ProjectPlace, ProjectTab, support};
+use crate::dashboard::visit::Visit;
+use crate::use_cases::keys::{FoundKeys, KeyQuestion, SeenKey, TrafficByKey};
+use crate::use_cases::{Control, ControlError, InForce, SeenProject};
+
+/// What was done before, as the address says it: a word, and how it took force in numbers.
+#[derive(Debug, Clone, Copy, Default, serde::Deserialize)]
+#[serde(default)]
+pub struct Told {
+    done: Option<Done>,
+    nodes: u32,
+    ms: u64,
+}
+
+/// What was done with a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Done {
+    /// It was revoked.
+    Revoked,
+    /// It was switched off.
+    Disabled,
+    /// It was switched on.
+    Enabled,
+    /// It was changed.
+    Changed,
+}
+
+impl Done {
+    /// The list's address that says so.
+    pub fn at(self, place: &ProjectPlace, in_force: InForce) -> String {
+        let word = match self {
+            Done::Revoked => "revoked",
+            Done::Disabled => "disabled",
+            Done::Enabled => "enabled",
+            Done::Changed => "changed",
+        };
+        format!("{}?done={word}&nodes={}&ms={}", list_path(place), in_force.nodes, in_force.waited_ms)
+    }
+}
+
+impl Told {
+    fn notice(self) -> Markup {
+        let what = match self.done {
+            None => return html! {},
+            Some(Done::Revoked) => "The key is revoked: requests with it are refused",
+            Some(Done::Disabled) => "The key is switched off: requests with it are refused",
+            Some(Done::Enabled) => "The key works again",
+            Some(Done::Changed) => "The key is changed",
+        };
+        let in_force = InForce { nodes: self.nodes, waited_ms: self.ms };
+        notice(Tone::Good, html! { p { (what) "; " (super::shown::in_force_words(in_force)) "." } })
+    }
+}
+
+/// The page.
+pub async fn page(
+    State(dashboard): State<Dashboard>,
+    visit: Visit,
+    Path(project): Path<ProjectId>,
+    Asking(filter): Asking<Filter>,
+    Asking(told): Asking<Told>,
+) -> Result<Response, Failure> {
+    let place = ProjectPlace::find(&dashboard, &visit, project).await?;
+    let loaded = Loaded::load(&dashboard.control, &place, filter).await?;
+    let form = CreateForm::default();
+    let shown = loaded.draw(&dashboard.control, &place, &form, told, None);
+    Ok(Page::new(frame(&visit, &place), shown).into_response())
+}
+
+/// The page with a form that was refused.
+pub async fn again(
+    dashboard: &Dashboard,
+    visit: &Visit,
+    place: ProjectPlace,
+    form: CreateForm,
+    error: ControlError,
+) -> Result<Response, Failure> {
+    let loaded = Loaded::load(&dashboard.control, &place, Filter::default()).await?;
+    let shown = loaded.draw(&dashboard.control, &place, &form, Told::default(), Some(&error));
+    Ok(Page::new(frame(visit, &place), shown).with_status(status_of(&error)).into_response())
+}
+
+fn frame(visit: &Visit, place: &ProjectPlace) -> crate::dashboard::look::Frame {
+    place.frame(visit, ProjectTab::Keys, &place.contract().dashboard.title)
+}
+
+/// All that the page shows of the store.
+struct Loaded {
+    filter: Filter,
+    found: FoundKeys,
+    live: Vec<SeenKey>,
+    today: TrafficByKey,
+    hour: TrafficByKey,
+}
+
+impl Loaded {
+    async fn load(control: &Control, place: &ProjectPlace, filter: Filter) -> Result<Self, Failure> {
+        let (asked, project) = (&place.asked, place.seen.project.id);
+        let mut live = Vec::new();
+        for standing in Standing::ALL.into_iter().filter(|standing| standing.is_live()) {
+            let question = KeyQuestion { standing: Some(standing), limit: SHOWN, ..KeyQuestion::default() };
+            live.extend(control.keys(asked, project, &question).await?.items);
+        }
+        let mut found = control.search_keys(asked, project, &filter.search()).await?;
+        // What opens now is never far down a list of what does not.
+        if filter.is_plain() && live.len() <= SHOWN as usize {
+            found.keys.retain(|seen| !seen.standing().is_live());
+            if filter.part() == 0 {
+                found.keys.splice(..0, live.iter().cloned());
+            }
+        }
+        let today = control.traffic_today(asked, project).await?;
+        let hour = match live.len() {
+            ..2 => TrafficByKey::new(),
+            _ => control.traffic_of_an_hour(asked, project).await?,
+        };
+        Ok(Loaded { filter, found, live, today, hour })
+    }
+
+    fn draw(
+        &self,
+        control: &Control,
+        place: &ProjectPlace,
+        form: &CreateForm,
+        told: Told,
+        error: Option<&ControlError>,
+    ) -> Markup {
+        let view = ListView {
+            seen: &place.seen,
+            may_write: place.may(Permission::KeysWrite),
+            now: control.now(),
+            form_id: new_form(control),
+            found: &self.found,
+            live: &self.live,
+            today: &self.today,
+            hour: &self.hour,
+            filter: &self.filter,
+            form,
+            told,
+            error,
+        };
+        view.draw()
+    }
+}
+
+/// What the page shows.
+pub struct ListView<'a> {
+    /// The project, with its contract.
+    pub seen: &'a SeenProject,
+    /// Whether whoever looks may change keys.
+    pub may_write: bool,
+    /// When.
+    pub now: Timestamp,
+    /// The id of the form that makes a key.
+    pub form_id: String,
+    /// The keys of this part of the list.
+    pub found: &'a FoundKeys,
+    /// The keys that open now.
+    pub live: &'a [SeenKey],
+    /// How they are used today.
+    pub today: &'a TrafficByKey,
+    /// How the live ones were used in the last hour, where there are several.
+    pub hour: &'a TrafficByKey,
+    /// What is shown of the list.
+    pub filter: &'a Filter,
+    /// What is filled in.
+    pub form: &'a CreateForm,
+    /// What was done.
+    pub told: Told,
+    /// What was wrong with the form.
+    pub error: Option<&'a ControlError>,
+}
+
+impl ListView<'_> {
+    /// Draws it.
+    pub fn draw(&self) -> Markup {
+        let words = &self.contract().dashboard;
+        html! {
+            (parts::head(&words.title, &words.intro, ""))
+            (self.told.notice())
+            (gate(self.seen))
+            @if let Some(error) = self.error { (form_error(error)) }
+            @if self.is_served() && self.may_write { (self.making()) }
+            @else if self.is_served() { (looking_on()) }
+            @if self.live.len() > 1 { (self.traffic()) }
+            (self.table())
+            (self.advice())
+        }
+    }
+
+    fn contract(&self) -> &Arc<Contract> {
+        &self.seen.contract
+    }
+
+    fn is_served(&self) -> bool {
+        let SeenProject { project, organization, has_access, .. } = self.seen;
+        *has_access && project.state.is_active() && organization.state.is_active()
+    }
+
+    /// The part of the page in which keys are made: a project's one key, or a form for another.
+    fn making(&self) -> Markup {
+        match Replacing::of(self.contract()) {
+            Replacing::Regenerate => self.one_key(),
+            Replacing::Rotate | Replacing::SecondKey | Replacing::Nothing => self.creation(),
+        }
+    }
+
+    fn creation(&self) -> Markup {
+        let live = self.live.len() as u64;
+        let label = offers::create_label(self.contract(), live);
+        let is_full = self.seen.active_key_limit.is_some_and(|limit| live >= u64::from(limit));
+        html! {
+            section.card aria-labelledby="making" {
+                header { h2 #making { (label) } span.soft.small { (self.count()) } }
+                @if is_full { (self.full(label)) } @else { (self.form(label)) }
+            }
+        }
+    }
+
+    fn form(&self, label: &str) -> Markup {
+        let contract = self.contract();
+        let fields = Fields { contract, filled: self.form, error: self.error, now: self.now };
+        let form_id = if self.form.form.is_empty() { &self.form_id } else { &self.form.form };
+        html! {
+            form.inner method="post" action={ "/projects/" (self.seen.project.id) "/keys" } autocomplete="off" {
+                input type="hidden" name="form" value=(form_id);
+                (fields.draw())
+                @if is_button_alone(contract) { (steps(contract)) }
+                div.actions { button.button.primary type="submit" { (Icon::Plus) (label) } }
+            }
+        }
+    }
+
+    /// In place of the form, while there is no room for another key.
+    fn full(&self, label: &str) -> Markup {
+        let contacts = support(&self.contract().support);
+        html! {
+            div.inner {
+                p #full {
+                    "All " (self.seen.active_key_limit.unwrap_or_default()) " keys that this " (self.seen.noun) " may have are active. Revoke one to make another"
+                    @if let Some((label, href)) = contacts.first() { ", or ask " a href=(href) { (label) } " for more" }
+                    "."
+                }
+                (steps(self.contract()))
+                div.actions { button.button.primary type="button" disabled aria-describedby="full" { (Icon::Plus) (label) } }
+            }
+        }
+    }
+
+    /// The card of a project that has one key.
+    fn one_key(&self) -> Markup {
+        let active = self.live.iter().find(|seen| seen.standing() == Standing::Active);
+        let words = &self.contract().dashboard;
+        html! {
+            section.card aria-labelledby="making" {
+                header { h2 #making { "Your API key" } }
+                @match active {
+                    Some(seen) => div.inner {
+                        div.secret { code { (seen.key.hint) } }
+                        (self.facts(seen))
+                        div.actions {
+                            a.button.primary href={ "/projects/" (self.seen.project.id) "/keys/regenerate" } { (Icon::Rotate) (words.rotate) }
+                            a.button.quiet.risky href={ "/keys/" (seen.key.id) "/revoke" } { (Icon::Trash) (words.revoke) }
+                        }
+                    },
+                    None => (self.no_key()),
+                }
+            }
+        }
+    }
+
+    /// Where no key is active: a first one is made, or, where there was one before, a new one in its place.
+    fn no_key(&self) -> Markup {
+        let project = self.seen.project.id;
+        let words = &self.contract().dashboard;
+        let (action, label, told) = match self.found.total == 0 && !self.filter.is_narrowing() {
+            true => ("", &words.create, "There is no key yet."),
+            false => ("/regenerate", &words.rotate, "No key is active. Requests are refused until there is a new one."),
+        };
+        html! {
+            form.inner method="post" action={ "/projects/" (project) "/keys" (action) } {
+                p { (told) }
+                input type="hidden" name="form" value=(self.form_id);
+                div.actions { button.button.primary type="submit" { (Icon::Key) (label) } }
+            }
+        }
+    }
+
+    fn facts(&self, seen: &SeenKey) -> Markup {
+        let today = self.today.get(&seen.key.id).copied().unwrap_or_default();
+        html! {
+            dl.facts {
+                dt { "Key ID" } dd { code { (seen.key.id) } }
+                dt { "Created" } dd { (moments::on_day(seen.key.created_at)) }
+                dt { "Last used" } dd { (super::table::last_used(seen)) }
+                dt { "Requests today" } dd { (number(today.granted)) @if today.refused > 0 { ", " (number(today.refused)) " refused" } }
+            }
+        }
+    }
+
+    fn traffic(&self) -> Markup {
+        let panel = TrafficPanel { contract: self.contract(), live: self.live, hour: self.hour, today: self.today };
+        panel.draw()
+    }
+
+    fn table(&self) -> Markup {
+        let has_actions = self.may_write && Replacing::of(self.contract()) != Replacing::Regenerate;
+        let table = Table {
+            contract: self.contract(),
+            project: self.seen.project.id,
+            found: self.found,
+            today: self.today,
+            filter: self.filter,
+            actions: has_actions.then_some(self.is_served()),
+        };
+        table.draw(&self.count())
+    }
+
+    /// How many keys are active, and how many may be.
+    fn count(&self) -> String {
+        let live = self.live.len();
+        match self.seen.active_key_limit {
+            Some(limit) => format!("{live} of {limit} active"),
+            None => format!("{live} active"),
+        }
+    }
+
+    fn advice(&self) -> Markup {
+        let words = &self.contract().dashboard;
+        html! {
+            div.columns {
+                @if !words.advice.is_empty() {
+                    (parts::titled_card("Keep keys safe", "", html! { ul.advice { @for advice in &words.advice { li { (advice) } } } }))
+                }
+                @if !words.links.is_empty() {
+                    (parts::titled_card("Next steps", "", html! {
+                        ul.advice { @for (title, url) in &words.links { li { a href=(url) rel="noreferrer" { (title) } } } }
+                    }))
+                }
+            }
+        }
+    }
+}
+
+fn form_error(error: &ControlError) -> Markup {
+    match error {
+        ControlError::IdempotencyKeyReused => notice(Tone::Warn, html! {
+            p { "This form had been sent before with other fields. Nothing was made now; send it again to make a key." }
+        }),
+        // The page says so itself, in place of the form.
+        ControlError::ActiveKeyLimit { .. } | ControlError::PlanForbids { .. } | ControlError::Suspended(_) => {
+            notice(Tone::Bad, html! { p { "No key was made. " (crate::dashboard::answer::words(error)) } })
+        }
+        error => form_notice(error),
+    }
+}
+
+fn looking_on() -> Markup {
+    notice(Tone::Info, html! {
+        p { "Your role sees keys. Developers and owners of the organization make, rotate and revoke them." }
+    })
+}
+
+/// How to rotate, step by step, where the contract says so.
+pub fn steps(contract: &Contract) -> Markup {
+    let steps = &contract.dashboard.rotation_steps;
+    html! {
+        @if !steps.is_empty() {
+            details.more {
+                summary { "How to rotate your keys without downtime" }
+                ol.advice { @for step in steps { li { (step) } } }
+            }
+        }
+    }
+}
