@@ -39,7 +39,12 @@ impl Site {
         if has_path || authority.as_str().contains('@') || !(is_https || (scheme == "http" && is_loopback)) {
             return Err(NotASite);
         }
-        Ok(Site { origin: format!("{scheme}://{authority}").to_ascii_lowercase(), is_https, proxies: Vec::new(), gateway: None })
+        Ok(Site {
+            origin: format!("{scheme}://{authority}").to_ascii_lowercase(),
+            is_https,
+            proxies: Vec::new(),
+            gateway: None,
+        })
     }
 
     /// The site at the address of a listener itself.

@@ -72,7 +72,8 @@ fn words_survive_a_shell() {
 
 #[test]
 fn literals_survive_python() {
-    for text in ["", "plain", "it's", "\"x\"", "'\"\\\n\r\t\u{0}\u{2028}é🔑", "{\"a\": \"b\\\\\"}", "</script>"] {
+    for text in ["", "plain", "it's", "\"x\"", "'\"\\\n\r\t\u{0}\u{2028}é🔑", "{\"a\": \"b\\\\\"}", "</script>"]
+    {
         let program = format!("import sys; sys.stdout.buffer.write({}.encode())", literal(text));
         let shown = Command::new("python3").arg("-c").arg(program).output().unwrap();
         assert_eq!(String::from_utf8(shown.stdout).unwrap(), text, "{}", literal(text));

@@ -301,7 +301,8 @@ impl Config {
     /// The address at which callers reach the gateway, given where it listens; none where nobody said so and it is not
     /// here alone.
     pub fn gateway_url(&self, listens: Option<SocketAddr>) -> Option<String> {
-        let own = || listens.filter(|listens| listens.ip().is_loopback()).map(|listens| format!("http://{listens}"));
+        let own =
+            || listens.filter(|listens| listens.ip().is_loopback()).map(|listens| format!("http://{listens}"));
         Some(self.text("gateway.public_url").to_owned()).filter(|url| !url.is_empty()).or_else(own)
     }
 

@@ -8,7 +8,10 @@ use keyward_core::key::{Key, Metadata, Standing};
 use maud::{Markup, html};
 use serde::Deserialize;
 
-use super::form::{DAY, addresses_field, end_of_day, free_scopes_field, lines, resources, resources_field, scope_checks, text_lines};
+use super::form::{
+    DAY, addresses_field, end_of_day, free_scopes_field, lines, resources, resources_field, scope_checks,
+    text_lines,
+};
 use super::list::Done;
 use super::shown::facts;
 use super::{KeyPlace, called, create, list_path, offers};
@@ -38,9 +41,8 @@ pub struct EditForm {
 impl EditForm {
     /// What a key is now.
     pub fn of(key: &Key, contract: &Contract) -> Self {
-        let is_resource = |scope: &&str| {
-            scope.split_once(':').is_some_and(|(kind, _)| contract.resources.contains_key(kind))
-        };
+        let is_resource =
+            |scope: &&str| scope.split_once(':').is_some_and(|(kind, _)| contract.resources.contains_key(kind));
         let scopes: Vec<&str> = key.scopes.iter().filter(|scope| !is_resource(scope)).collect();
         let (known, other): (Vec<&str>, Vec<&str>) =
             scopes.into_iter().partition(|scope| contract.scopes.contains_key(*scope));
@@ -239,7 +241,11 @@ mod tests {
             let key = key(7, Some("name"));
             let edit = EditForm::of(&key, &contract).edit(&key, &contract).unwrap();
             assert_eq!((edit.name, edit.expires_at), (Edit::Keep, Edit::Keep), "{preset}");
-            assert_eq!((edit.scopes, edit.addresses, edit.metadata), (Edit::Keep, Edit::Keep, Edit::Keep), "{preset}");
+            assert_eq!(
+                (edit.scopes, edit.addresses, edit.metadata),
+                (Edit::Keep, Edit::Keep, Edit::Keep),
+                "{preset}"
+            );
         }
     }
 

@@ -122,8 +122,12 @@ impl Filter {
 }
 
 /// The columns that lists are sorted by, and their words in addresses.
-const ORDERS: [(KeyOrder, &str); 4] =
-    [(KeyOrder::Created, ""), (KeyOrder::Name, "name"), (KeyOrder::Expires, "expires"), (KeyOrder::LastUsed, "used")];
+const ORDERS: [(KeyOrder, &str); 4] = [
+    (KeyOrder::Created, ""),
+    (KeyOrder::Name, "name"),
+    (KeyOrder::Expires, "expires"),
+    (KeyOrder::LastUsed, "used"),
+];
 
 #[cfg(test)]
 mod tests {

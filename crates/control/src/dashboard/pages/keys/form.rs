@@ -197,7 +197,11 @@ impl Fields<'_> {
             min_chars: Some(rule.min_chars).filter(|&least| least > 1),
             ..Input::default()
         };
-        Field::new("name", label).hint(hint).fault(fault_of(self.error, "name")).line("text", &self.filled.name, input)
+        Field::new("name", label).hint(hint).fault(fault_of(self.error, "name")).line(
+            "text",
+            &self.filled.name,
+            input,
+        )
     }
 
     fn expiry(&self) -> Markup {
@@ -235,7 +239,8 @@ impl Fields<'_> {
 
     fn has_more(&self) -> bool {
         let contract = self.contract;
-        contract.key.addresses || (contract.key.scopes && (contract.scopes.is_empty() || !contract.resources.is_empty()))
+        contract.key.addresses
+            || (contract.key.scopes && (contract.scopes.is_empty() || !contract.resources.is_empty()))
     }
 
     fn is_more_filled(&self) -> bool {
@@ -261,7 +266,8 @@ fn lives(rule: &ExpiryRule) -> Vec<(String, String)> {
         (None, _, true) => {}
     }
     let longest = rule.max.filter(|_| rule.required || rule.default.is_some()).map(days);
-    let mut lives: Vec<u64> = LIVES.into_iter().filter(|&life| rule.max.is_none_or(|max| life <= days(max))).collect();
+    let mut lives: Vec<u64> =
+        LIVES.into_iter().filter(|&life| rule.max.is_none_or(|max| life <= days(max))).collect();
     lives.extend(longest.filter(|longest| *longest > 0 && !lives.contains(longest)));
     choices.extend(lives.into_iter().map(|life| (life.to_string(), told(DAY * life as u32))));
     choices
@@ -280,7 +286,7 @@ pub fn scope_checks(contract: &Contract, ticked: &[String], fault: Option<&str>)
             div.checks {
                 @for (scope, meaning) in &contract.scopes {
                     (check("scope", scope, ticked.contains(scope), html! {
-                        code { (scope) } span.hint { " " (meaning) }
+                        (meaning) " " code.soft { (scope) }
                     }))
                 }
             }
@@ -364,9 +370,10 @@ mod tests {
         let profound = contract("profound");
         let scopes = |form: CreateForm| form.wish(&profound, NOW).unwrap().scopes;
         assert_eq!(scopes(CreateForm::default()), None);
-        assert_eq!(scopes(form(|form| form.resources = "7c9e\r\ncategory:8d\r\n".into())).unwrap(), [
-            "*", "category:7c9e", "category:8d"
-        ]);
+        assert_eq!(
+            scopes(form(|form| form.resources = "7c9e\r\ncategory:8d\r\n".into())).unwrap(),
+            ["*", "category:7c9e", "category:8d"]
+        );
         let narrow = form(|form| {
             form.scope = vec!["reports".into()];
             form.resources = "7c9e".into();
@@ -376,7 +383,9 @@ mod tests {
 
     #[test]
     fn a_name_is_asked_for_where_keys_have_one() {
-        let name = |preset: &str, name: &str| form(|form| form.name = name.into()).wish(&contract(preset), NOW).unwrap().name;
+        let name = |preset: &str, name: &str| {
+            form(|form| form.name = name.into()).wish(&contract(preset), NOW).unwrap().name
+        };
         assert_eq!(name("profound", " "), Some(String::new()));
         assert_eq!(name("qanapi", " "), None);
         assert_eq!(name("metriport", "x"), None);

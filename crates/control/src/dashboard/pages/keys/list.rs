@@ -15,7 +15,7 @@ use super::create::status_of;
 use super::filter::{Filter, SHOWN};
 use super::form::{CreateForm, Fields, is_button_alone};
 use super::offers::{self, Replacing};
-use super::table::Table;
+use super::table::{Table, requests_today};
 use super::traffic::TrafficPanel;
 use super::{list_path, new_form};
 use crate::dashboard::Dashboard;
@@ -23,7 +23,7 @@ use crate::dashboard::answer::{Failure, Page, form_notice};
 use crate::dashboard::form::Asking;
 use crate::dashboard::look::Icon;
 use crate::dashboard::look::moments;
-use crate::dashboard::look::parts::{self, Tone, notice, number};
+use crate::dashboard::look::parts::{self, Tone, notice};
 use crate::dashboard::pages::gate::gate;
 use crate::dashboard::place::{ProjectPlace, ProjectTab, support};
 use crate::dashboard::visit::Visit;
@@ -265,11 +265,10 @@ impl ListView<'_> {
         html! {
             div.inner {
                 p #full {
-                    "All " (self.seen.active_key_limit.unwrap_or_default()) " keys that this " (self.seen.noun) " may have are active. Revoke one to make another"
+                    (full_words(self.seen.active_key_limit.unwrap_or_default(), &self.seen.noun)) " Revoke one to make another"
                     @if let Some((label, href)) = contacts.first() { ", or ask " a href=(href) { (label) } " for more" }
                     "."
                 }
-                (steps(self.contract()))
                 div.actions { button.button.primary type="button" disabled aria-describedby="full" { (Icon::Plus) (label) } }
             }
         }
@@ -303,7 +302,9 @@ impl ListView<'_> {
         let words = &self.contract().dashboard;
         let (action, label, told) = match self.found.total == 0 && !self.filter.is_narrowing() {
             true => ("", &words.create, "There is no key yet."),
-            false => ("/regenerate", &words.rotate, "No key is active. Requests are refused until there is a new one."),
+            false => {
+                ("/regenerate", &words.rotate, "No key is active. Requests are refused until there is a new one.")
+            }
         };
         html! {
             form.inner method="post" action={ "/projects/" (project) "/keys" (action) } {
@@ -321,7 +322,7 @@ impl ListView<'_> {
                 dt { "Key ID" } dd { code { (seen.key.id) } }
                 dt { "Created" } dd { (moments::on_day(seen.key.created_at)) }
                 dt { "Last used" } dd { (super::table::last_used(seen)) }
-                dt { "Requests today" } dd { (number(today.granted)) @if today.refused > 0 { ", " (number(today.refused)) " refused" } }
+                dt { "Today" } dd { (requests_today(today)) }
             }
         }
     }
@@ -370,11 +371,22 @@ impl ListView<'_> {
     }
 }
 
+fn full_words(limit: u32, noun: &str) -> String {
+    match limit {
+        1 => format!("The one key that this {noun} may have is active."),
+        2 => format!("Both keys that this {noun} may have are active."),
+        _ => format!("All {limit} keys that this {noun} may have are active."),
+    }
+}
+
 fn form_error(error: &ControlError) -> Markup {
     match error {
-        ControlError::IdempotencyKeyReused => notice(Tone::Warn, html! {
-            p { "This form had been sent before with other fields. Nothing was made now; send it again to make a key." }
-        }),
+        ControlError::IdempotencyKeyReused => notice(
+            Tone::Warn,
+            html! {
+                p { "This form had been sent before with other fields. Nothing was made now; send it again to make a key." }
+            },
+        ),
         // The page says so itself, in place of the form.
         ControlError::ActiveKeyLimit { .. } | ControlError::PlanForbids { .. } | ControlError::Suspended(_) => {
             notice(Tone::Bad, html! { p { "No key was made. " (crate::dashboard::answer::words(error)) } })
@@ -384,9 +396,12 @@ fn form_error(error: &ControlError) -> Markup {
 }
 
 fn looking_on() -> Markup {
-    notice(Tone::Info, html! {
-        p { "Your role sees keys. Developers and owners of the organization make, rotate and revoke them." }
-    })
+    notice(
+        Tone::Info,
+        html! {
+            p { "Your role sees keys. Developers and owners of the organization make, rotate and revoke them." }
+        },
+    )
 }
 
 /// How to rotate, step by step, where the contract says so.

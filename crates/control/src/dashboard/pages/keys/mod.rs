@@ -104,6 +104,7 @@ fn repeatable(asked: &Asked, form: &str, wish: &[&str]) -> Asked {
     }
     // Whatever stands there: a form without an id is not sent by our pages, and is done every time.
     let is_ours = (16..=32).contains(&form.len()) && form.bytes().all(|byte| byte.is_ascii_alphanumeric());
-    let repeat = is_ours.then(|| Repeat { key: format!("form:{form}"), fingerprint: fingerprint.finalize().into() });
+    let repeat =
+        is_ours.then(|| Repeat { key: format!("form:{form}"), fingerprint: fingerprint.finalize().into() });
     Asked { repeat, ..asked.clone() }
 }

@@ -153,9 +153,7 @@ async fn draw(
 ) -> Result<Page, Failure> {
     let contract = place.contract();
     let requests = match old {
-        Some(old) => {
-            dashboard.control.requests_of_a_day(&place.asked, place.seen.project.id, old.key.id).await?
-        }
+        Some(old) => dashboard.control.requests_of_a_day(&place.asked, place.seen.project.id, old.key.id).await?,
         None => 0,
     };
     let has_room = place.seen.active_key_limit.is_none_or(|limit| place.seen.active_keys < u64::from(limit));

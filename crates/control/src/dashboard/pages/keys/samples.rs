@@ -162,7 +162,8 @@ fn shown(preset: &str, disclosure: &Disclosure, replaced: bool) -> Markup {
     let replaced = replaced.then_some(Replaced { old: &old, in_force: IN_FORCE });
     let made = Made { key: &new, secret: disclosure, replaced };
     let base = Base { url: "https://your-api.example".into(), is_known: false };
-    ShownView { contract: &contract, base, project: "proj_1".into(), list: "/projects/x/keys".into(), made: &made }.draw()
+    ShownView { contract: &contract, base, project: "proj_1".into(), list: "/projects/x/keys".into(), made: &made }
+        .draw()
 }
 
 fn page(content: Markup) -> Page {
@@ -257,7 +258,11 @@ fn each_preset_has_its_own_words_and_actions() {
         ("profound", vec!["name=\"name\"", "name=\"days\"", "value=\"reports\"", "Rotate<"], vec!["Your API key"]),
         ("metriport", vec!["Generate a second key", "Which key still gets traffic"], vec!["Rotate<", "Edit<"]),
         ("scrapegraphai", vec!["Regenerate API Key</a>", "API Key</h1>"], vec!["Expires", "name=\"name\""]),
-        ("qanapi", vec!["of 10 active", "Key ID", "Last used", "Status"], vec!["Scopes</th>", "Expires"]),
+        (
+            "qanapi",
+            vec!["of 10 active", "Key ID", "Last used", "Status", "requests today"],
+            vec!["Scopes</th>", "Expires"],
+        ),
     ] {
         let page = text(preset);
         has.into_iter().for_each(|part| assert!(page.contains(part), "{preset} has no {part}"));

@@ -154,7 +154,8 @@ impl ShownView<'_> {
         let variable = &self.contract.environment_variable;
         let Base { url, is_known } = &self.base;
         let example = self.contract.examples.first();
-        let call = example.map(|example| Call { base: url, contract: self.contract, example, project: &self.project });
+        let call =
+            example.map(|example| Call { base: url, contract: self.contract, example, project: &self.project });
         html! {
             div.snippets {
                 (snippet("env", ".env", true, Holds::Secret(env_line(variable, secret.expose()))))

@@ -133,14 +133,20 @@ impl SwitchView<'_> {
 
     fn consequences(&self) -> Markup {
         match self.to {
-            Switch::On => notice(Tone::Info, html! { p { "Requests with this key are let in again, as far as its rights go." } }),
-            Switch::Off => notice(Tone::Warn, html! {
-                p { "Requests with this key are refused until you enable it again." }
-                p {
-                    @if self.requests > 0 { strong { (number(self.requests)) } " came with it in the last 24 hours, the last " (last_used(self.seen)) "." }
-                    @else { "None came with it in the last 24 hours; last used: " (last_used(self.seen)) "." }
-                }
-            }),
+            Switch::On => notice(
+                Tone::Info,
+                html! { p { "Requests with this key are let in again, as far as its rights go." } },
+            ),
+            Switch::Off => notice(
+                Tone::Warn,
+                html! {
+                    p { "Requests with this key are refused until you enable it again." }
+                    p {
+                        @if self.requests > 0 { strong { (number(self.requests)) } " came with it in the last 24 hours, the last " (last_used(self.seen)) "." }
+                        @else { "None came with it in the last 24 hours; last used: " (last_used(self.seen)) "." }
+                    }
+                },
+            ),
         }
     }
 }

@@ -13,7 +13,10 @@ use super::shown::ends_soon;
 use crate::dashboard::look::Icon;
 use crate::dashboard::look::moments;
 use crate::dashboard::look::parts::{self, Choice, Field, Input, Tone, badge, number, select};
-use crate::use_cases::keys::{FoundKeys, SeenKey, TrafficByKey};
+use crate::use_cases::keys::{FoundKeys, SeenKey, Traffic, TrafficByKey};
+
+/// How long a list is that can be narrowed: a shorter one is seen at a glance.
+const FILTERED_FROM: u64 = 3;
 
 /// The table and what stands around it.
 pub struct Table<'a> {
@@ -38,7 +41,7 @@ impl Table<'_> {
         html! {
             section.card aria-labelledby="keys" {
                 header { h2 #keys { "All keys" } span.soft.small { (count) } }
-                @if !is_empty || self.filter.is_narrowing() { div.inner { (self.narrowing()) } }
+                @if self.found.total >= FILTERED_FROM || self.filter.is_narrowing() { div.inner { (self.narrowing()) } }
                 @if is_empty { (self.nothing()) } @else { div.scroll { (self.rows()) } }
                 (self.pager())
             }
@@ -64,14 +67,20 @@ impl Table<'_> {
         let show_all = html! { a.button href=(Filter::default().href(self.project)) { "Show all keys" } };
         match self.filter.is_narrowing() {
             true => parts::empty(Icon::Key, "No such keys", "No key of this list is like that.", show_all),
-            false => parts::empty(Icon::Key, "No keys yet", "Keys that are made stand here, also when they have ended.", ""),
+            false => parts::empty(
+                Icon::Key,
+                "No keys yet",
+                "Keys that are made stand here, also when they have ended.",
+                "",
+            ),
         }
     }
 
     fn narrowing(&self) -> Markup {
         let standings = Standing::ALL.map(|standing| Choice { value: standing.as_str(), label: word(standing) });
         let choices: Vec<_> = [Choice { value: "", label: "Any" }].into_iter().chain(standings).collect();
-        let unused = [("", "Any time"), ("7", "Not for 7 days"), ("30", "Not for 30 days"), ("90", "Not for 90 days")];
+        let unused =
+            [("", "Any time"), ("7", "Not for 7 days"), ("30", "Not for 30 days"), ("90", "Not for 90 days")];
         let unused = unused.map(|(value, label)| Choice { value, label });
         let Filter { state, named, unused: chosen, sort, reverse, .. } = self.filter;
         html! {
@@ -96,13 +105,12 @@ impl Table<'_> {
         html! {
             table.folds.keys {
                 thead { tr {
-                    @if has_names { (self.sortable("Name and key ID", KeyOrder::Name)) } @else { th scope="col" { "Key ID" } }
+                    @if has_names { (self.sortable("Name and Key ID", KeyOrder::Name)) } @else { th scope="col" { "Key ID" } }
                     th scope="col" { "Status" }
                     @if has_scopes { th scope="col" { "Scopes" } }
                     (self.sortable("Created", KeyOrder::Created))
                     @if has_expiry { (self.sortable("Expires", KeyOrder::Expires)) }
                     (self.sortable("Last used", KeyOrder::LastUsed))
-                    th.number scope="col" { "Requests today" }
                     @if self.actions.is_some() { th scope="col" { span.hidden-visually { "Actions" } } }
                 } }
                 tbody { @for seen in &self.found.keys { (self.row(seen)) } }
@@ -139,11 +147,7 @@ impl Table<'_> {
                 @if has_scopes { td data-label="Scopes" { (scopes(key)) } }
                 td data-label="Created" { (moments::on_day(key.created_at)) }
                 @if has_expiry { td data-label="Expires" { (expiry(seen)) } }
-                td data-label="Last used" { (last_used(seen)) }
-                td.number data-label="Requests today" {
-                    (number(today.granted))
-                    @if today.refused > 0 { span.under { (number(today.refused)) " refused" } }
-                }
+                td data-label="Last used" { (last_used(seen)) span.under { (requests_today(today)) } }
                 @if let Some(is_served) = self.actions {
                     td.acts {
                         div.actions.end { @for action in actions(self.contract, standing, is_served) { (self.action(action, key)) } }
@@ -162,8 +166,12 @@ impl Table<'_> {
             Action::Regenerate => html! {
                 a.button.quiet.small href={ "/projects/" (self.project) "/keys/regenerate" } { (words.rotate) (subject) }
             },
-            Action::Rotate => html! { a.button.quiet.small href={ "/keys/" (id) "/rotate" } { (words.rotate) (subject) } },
-            Action::Enable => html! { a.button.quiet.small href={ "/keys/" (id) "/enable" } { "Enable" (subject) } },
+            Action::Rotate => {
+                html! { a.button.quiet.small href={ "/keys/" (id) "/rotate" } { (words.rotate) (subject) } }
+            }
+            Action::Enable => {
+                html! { a.button.quiet.small href={ "/keys/" (id) "/enable" } { "Enable" (subject) } }
+            }
             Action::Edit => html! { a.button.quiet.small href={ "/keys/" (id) "/edit" } { "Edit" (subject) } },
             Action::Revoke => html! {
                 a.button.quiet.small.risky href={ "/keys/" (id) "/revoke" } { (Icon::Trash) (words.revoke) (subject) }
@@ -237,6 +245,15 @@ fn expiry(seen: &SeenKey) -> Markup {
         @if is_live && ends_soon(end, seen.key.created_at, seen.at) { (badge(Tone::Warn, &words)) }
         @else { (words) }
         span.under { (moments::on_day(end)) }
+    }
+}
+
+/// How many requests came with a key today.
+pub fn requests_today(today: Traffic) -> Markup {
+    let Traffic { granted, refused } = today;
+    html! {
+        (number(granted)) @if granted == 1 { " request today" } @else { " requests today" }
+        @if refused > 0 { ", " (number(refused)) " refused" }
     }
 }
 

@@ -5,7 +5,6 @@ use keyward_core::contract::Contract;
 use keyward_core::key::Standing;
 use maud::{Markup, html};
 
-use super::called;
 use super::list::steps;
 use super::table::last_used;
 use crate::dashboard::look::parts::{Tone, badge, number};
@@ -53,9 +52,14 @@ impl TrafficPanel<'_> {
         html! {
             tr {
                 td data-label="Key" {
-                    bdi { (called(seen)) }
-                    @if seen.key.name.is_some() { " " code.soft { (seen.key.hint) } }
-                    @if seen.standing() == Standing::Retiring { " " (badge(Tone::Warn, "Ending")) }
+                    div.identity {
+                        span.actions {
+                            @if let Some(name) = &seen.key.name { bdi { (name) } }
+                            code { (seen.key.hint) }
+                            @if seen.standing() == Standing::Retiring { (badge(Tone::Warn, "Ending")) }
+                        }
+                        code.under { (seen.key.id) }
+                    }
                 }
                 td.number data-label="Last hour" { (number(hour)) }
                 td.number data-label="Today" { (number(today)) }
