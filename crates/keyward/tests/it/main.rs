@@ -14,5 +14,6 @@ mod input;
 mod lifecycle;
 mod limits;
 mod secrets;
+mod sign_in;
 mod storage;
 mod tenancy;
