@@ -47,7 +47,7 @@ async def main():
 
     def authenticate(server, session, envelope, mechanism, data):
         good = (data.login, data.password) == (username.encode(), password.encode())
-        return AuthResult(success=good)
+        return AuthResult(success=good, handled=False)
 
     def session():
         if username is None:
