@@ -146,7 +146,6 @@ impl World {
                 made.first_key.key.key.id.to_string(),
                 made.first_key.secret.secret().unwrap().expose().to_owned(),
             ),
-            control,
             engine,
             clock,
             store,
