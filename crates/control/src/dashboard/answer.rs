@@ -159,6 +159,7 @@ fn told(error: &ControlError) -> (StatusCode, &'static str, String) {
 pub fn words(error: &ControlError) -> String {
     match error {
         ControlError::Unauthenticated => "Your session has ended. Sign in again.".into(),
+        ControlError::BadCredentials => "E-mail address or password is wrong.".into(),
         ControlError::NotFound => "It does not exist, or it is not yours to see.".into(),
         ControlError::Forbidden(permission) | ControlError::OutOfReach(permission) => {
             format!("To {} takes another role. Ask an owner of your organization.", permission.title())

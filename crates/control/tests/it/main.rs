@@ -1,6 +1,7 @@
 //! The control plane on a real store and engine, asked through its router as a client would: short stories,
 //! named after the rows of conformance.md and trust.md that they show.
 
+mod dashboard;
 mod idempotency;
 mod input;
 mod keys;

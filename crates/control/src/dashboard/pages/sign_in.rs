@@ -49,13 +49,17 @@ pub async fn page(State(dashboard): State<Dashboard>, Asking(afterwards): Asking
 pub async fn submit(
     State(dashboard): State<Dashboard>,
     Guest(visitor): Guest,
+    before: Option<Visit>,
     headers: HeaderMap,
     Form(form): Form<SignInForm>,
 ) -> Result<Response, Failure> {
     let device = dashboard.site.read_cookie(&headers, DEVICE_COOKIE);
     let password = Secret::new(form.password);
     match dashboard.control.sign_in(&form.email, &password, device, &visitor).await {
-        Ok(signed_in) => Ok(let_in(&dashboard, &signed_in, own_path(&form.next))),
+        Ok(signed_in) => {
+            end_before(&dashboard, before).await?;
+            Ok(let_in(&dashboard, &signed_in, own_path(&form.next)))
+        }
         Err(
             error @ (ControlError::BadCredentials | ControlError::RateLimited { .. } | ControlError::Invalid(_)),
         ) => {
@@ -77,6 +81,14 @@ pub async fn sign_out(State(dashboard): State<Dashboard>, visit: Visit) -> Resul
     set_cookie(&mut response, &dashboard.site.no_cookie(SESSION_COOKIE));
     response.headers_mut().insert("clear-site-data", HeaderValue::from_static("\"cache\""));
     Ok(response)
+}
+
+/// Ends the session that a browser had before it signed in anew: its cookie is replaced (trust.md W04).
+pub async fn end_before(dashboard: &Dashboard, before: Option<Visit>) -> Result<(), Failure> {
+    match before {
+        Some(visit) => Ok(dashboard.control.sign_out(&visit.current).await?),
+        None => Ok(()),
+    }
 }
 
 /// The way in for somebody who has just signed in, by whatever means.

@@ -6,11 +6,11 @@ use axum::response::{IntoResponse, Response};
 use keyward_core::people::Person;
 use maud::{Markup, html};
 
-use super::sign_in::let_in;
+use super::sign_in::{end_before, let_in};
 use crate::dashboard::Dashboard;
 use crate::dashboard::answer::{Failure, Page};
 use crate::dashboard::look::{Frame, Icon};
-use crate::dashboard::visit::Guest;
+use crate::dashboard::visit::{Guest, Visit};
 
 /// What is said of a link that signs nobody in.
 const SPENT: &str = "It was used, or is older than a quarter of an hour, or something about the account changed since. \
@@ -26,10 +26,13 @@ pub async fn page(State(dashboard): State<Dashboard>, Path(secret): Path<String>
 pub async fn submit(
     State(dashboard): State<Dashboard>,
     Guest(visitor): Guest,
+    before: Option<Visit>,
     Path(secret): Path<String>,
 ) -> Result<Response, Failure> {
     let signed_in = dashboard.control.sign_in_with_link(&secret, &visitor).await;
-    Ok(let_in(&dashboard, &signed_in.map_err(|error| Failure::of_link(error, SPENT))?, "/"))
+    let signed_in = signed_in.map_err(|error| Failure::of_link(error, SPENT))?;
+    end_before(&dashboard, before).await?;
+    Ok(let_in(&dashboard, &signed_in, "/"))
 }
 
 /// What the page shows.
