@@ -30,6 +30,11 @@ addEventListener("pagehide", () => {
   for (const shown of document.querySelectorAll("[data-once]")) shown.textContent = "shown once";
 });
 
+// A form that makes something has an id that counts once: a page that is shown again as it was gets a new one.
+addEventListener("pageshow", (event) => {
+  if (event.persisted && document.querySelector("input[type=hidden][name=form]")) location.reload();
+});
+
 const inZone = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
 for (const time of document.querySelectorAll("time[datetime]")) {
   time.title = `${inZone.format(new Date(time.dateTime))} (${time.title || time.dateTime})`;

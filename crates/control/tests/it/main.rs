@@ -4,6 +4,7 @@
 mod dashboard;
 mod idempotency;
 mod input;
+mod key_pages;
 mod keys;
 mod limits;
 mod management_keys;

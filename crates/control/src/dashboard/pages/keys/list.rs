@@ -13,19 +13,17 @@ use maud::{Markup, html};
 
 use super::create::status_of;
 use super::filter::{Filter, SHOWN};
-use super::form::{CreateForm, Fields, is_button_alone};
-use super::offers::{self, Replacing};
-use super::table::{Table, requests_today};
+use super::form::CreateForm;
+use super::offers::Replacing;
+use super::table::Table;
 use super::traffic::TrafficPanel;
 use super::{list_path, new_form};
 use crate::dashboard::Dashboard;
 use crate::dashboard::answer::{Failure, Page, form_notice};
 use crate::dashboard::form::Asking;
-use crate::dashboard::look::Icon;
-use crate::dashboard::look::moments;
 use crate::dashboard::look::parts::{self, Tone, notice};
 use crate::dashboard::pages::gate::gate;
-use crate::dashboard::place::{ProjectPlace, ProjectTab, support};
+use crate::dashboard::place::{ProjectPlace, ProjectTab};
 use crate::dashboard::visit::Visit;
 use crate::use_cases::keys::{FoundKeys, KeyQuestion, SeenKey, TrafficByKey};
 use crate::use_cases::{Control, ControlError, InForce, SeenProject};
@@ -216,115 +214,13 @@ impl ListView<'_> {
         }
     }
 
-    fn contract(&self) -> &Arc<Contract> {
+    pub(super) fn contract(&self) -> &Arc<Contract> {
         &self.seen.contract
     }
 
     fn is_served(&self) -> bool {
         let SeenProject { project, organization, has_access, .. } = self.seen;
         *has_access && project.state.is_active() && organization.state.is_active()
-    }
-
-    /// The part of the page in which keys are made: a project's one key, or a form for another.
-    fn making(&self) -> Markup {
-        match Replacing::of(self.contract()) {
-            Replacing::Regenerate => self.one_key(),
-            Replacing::Rotate | Replacing::SecondKey | Replacing::Nothing => self.creation(),
-        }
-    }
-
-    fn creation(&self) -> Markup {
-        let live = self.live.len() as u64;
-        let label = offers::create_label(self.contract(), live);
-        let is_full = self.seen.active_key_limit.is_some_and(|limit| live >= u64::from(limit));
-        html! {
-            section.card aria-labelledby="making" {
-                header { h2 #making { (label) } span.soft.small { (self.count()) } }
-                @if is_full { (self.full(label)) } @else { (self.form(label)) }
-            }
-        }
-    }
-
-    fn form(&self, label: &str) -> Markup {
-        let contract = self.contract();
-        let fields = Fields { contract, filled: self.form, error: self.error, now: self.now };
-        let form_id = if self.form.form.is_empty() { &self.form_id } else { &self.form.form };
-        html! {
-            form.inner method="post" action={ "/projects/" (self.seen.project.id) "/keys" } autocomplete="off" {
-                input type="hidden" name="form" value=(form_id);
-                (fields.draw())
-                @if is_button_alone(contract) { (steps(contract)) }
-                div.actions { button.button.primary type="submit" { (Icon::Plus) (label) } }
-            }
-        }
-    }
-
-    /// In place of the form, while there is no room for another key.
-    fn full(&self, label: &str) -> Markup {
-        let contacts = support(&self.contract().support);
-        html! {
-            div.inner {
-                p #full {
-                    (full_words(self.seen.active_key_limit.unwrap_or_default(), &self.seen.noun)) " Revoke one to make another"
-                    @if let Some((label, href)) = contacts.first() { ", or ask " a href=(href) { (label) } " for more" }
-                    "."
-                }
-                div.actions { button.button.primary type="button" disabled aria-describedby="full" { (Icon::Plus) (label) } }
-            }
-        }
-    }
-
-    /// The card of a project that has one key.
-    fn one_key(&self) -> Markup {
-        let active = self.live.iter().find(|seen| seen.standing() == Standing::Active);
-        let words = &self.contract().dashboard;
-        html! {
-            section.card aria-labelledby="making" {
-                header { h2 #making { "Your API key" } }
-                @match active {
-                    Some(seen) => div.inner {
-                        div.secret { code { (seen.key.hint) } }
-                        (self.facts(seen))
-                        div.actions {
-                            a.button.primary href={ "/projects/" (self.seen.project.id) "/keys/regenerate" } { (Icon::Rotate) (words.rotate) }
-                            a.button.quiet.risky href={ "/keys/" (seen.key.id) "/revoke" } { (Icon::Trash) (words.revoke) }
-                        }
-                    },
-                    None => (self.no_key()),
-                }
-            }
-        }
-    }
-
-    /// Where no key is active: a first one is made, or, where there was one before, a new one in its place.
-    fn no_key(&self) -> Markup {
-        let project = self.seen.project.id;
-        let words = &self.contract().dashboard;
-        let (action, label, told) = match self.found.total == 0 && !self.filter.is_narrowing() {
-            true => ("", &words.create, "There is no key yet."),
-            false => {
-                ("/regenerate", &words.rotate, "No key is active. Requests are refused until there is a new one.")
-            }
-        };
-        html! {
-            form.inner method="post" action={ "/projects/" (project) "/keys" (action) } {
-                p { (told) }
-                input type="hidden" name="form" value=(self.form_id);
-                div.actions { button.button.primary type="submit" { (Icon::Key) (label) } }
-            }
-        }
-    }
-
-    fn facts(&self, seen: &SeenKey) -> Markup {
-        let today = self.today.get(&seen.key.id).copied().unwrap_or_default();
-        html! {
-            dl.facts {
-                dt { "Key ID" } dd { code { (seen.key.id) } }
-                dt { "Created" } dd { (moments::on_day(seen.key.created_at)) }
-                dt { "Last used" } dd { (super::table::last_used(seen)) }
-                dt { "Today" } dd { (requests_today(today)) }
-            }
-        }
     }
 
     fn traffic(&self) -> Markup {
@@ -346,7 +242,7 @@ impl ListView<'_> {
     }
 
     /// How many keys are active, and how many may be.
-    fn count(&self) -> String {
+    pub(super) fn count(&self) -> String {
         let live = self.live.len();
         match self.seen.active_key_limit {
             Some(limit) => format!("{live} of {limit} active"),
@@ -368,14 +264,6 @@ impl ListView<'_> {
                 }
             }
         }
-    }
-}
-
-fn full_words(limit: u32, noun: &str) -> String {
-    match limit {
-        1 => format!("The one key that this {noun} may have is active."),
-        2 => format!("Both keys that this {noun} may have are active."),
-        _ => format!("All {limit} keys that this {noun} may have are active."),
     }
 }
 
@@ -402,17 +290,4 @@ fn looking_on() -> Markup {
             p { "Your role sees keys. Developers and owners of the organization make, rotate and revoke them." }
         },
     )
-}
-
-/// How to rotate, step by step, where the contract says so.
-pub fn steps(contract: &Contract) -> Markup {
-    let steps = &contract.dashboard.rotation_steps;
-    html! {
-        @if !steps.is_empty() {
-            details.more {
-                summary { "How to rotate your keys without downtime" }
-                ol.advice { @for step in steps { li { (step) } } }
-            }
-        }
-    }
 }

@@ -9,6 +9,7 @@ mod edit;
 mod filter;
 mod form;
 mod list;
+mod making;
 mod offers;
 mod revoke;
 mod rotate;

@@ -192,7 +192,7 @@ impl RotateView<'_> {
     pub fn draw(&self) -> Markup {
         let label = &self.contract.dashboard.rotate;
         let replaces = self.old.map(|old| old.key.id.to_string()).unwrap_or_default();
-        let is_one_key = !self.action.starts_with("/keys/");
+        let is_one_key = self.is_one_key();
         html! {
             div.alone.stack {
                 h1 { (label) @if let (Some(old), false) = (self.old, is_one_key) { " " bdi { (called(old)) } } }
@@ -215,6 +215,11 @@ impl RotateView<'_> {
         }
     }
 
+    /// Whether it is the project's one key, which the form need not name.
+    fn is_one_key(&self) -> bool {
+        !self.action.starts_with("/keys/")
+    }
+
     fn rules(&self) -> &RotationRules {
         &self.contract.rotation
     }
@@ -230,8 +235,11 @@ impl RotateView<'_> {
 
     fn consequences(&self) -> Markup {
         let is_at_once = !self.can_overlap();
-        let statements = &self.contract.acknowledge;
-        let revoke = statements.revoke.iter().filter(|_| self.old.is_some() && self.rules().in_place);
+        let acknowledge = &self.contract.acknowledge;
+        // Where the use case asks for them, or where they are so: an old key that goes on loses nothing at once.
+        let create = acknowledge.create.iter().filter(|_| self.is_one_key());
+        let revoke = acknowledge.revoke.iter().filter(|_| self.old.is_some() && is_at_once);
+        let statements: Vec<&String> = create.chain(revoke).collect();
         html! {
             (notice(Tone::Warn, html! {
                 @match self.old {
@@ -248,7 +256,7 @@ impl RotateView<'_> {
                         (self.traffic())
                     },
                 }
-                @if revoke.clone().next().is_some() { ul { @for statement in revoke { li { (statement) } } } }
+                @if !statements.is_empty() { ul { @for statement in statements { li { (statement) } } } }
             }))
         }
     }

@@ -5,7 +5,7 @@ use keyward_core::contract::Contract;
 use keyward_core::key::Standing;
 use maud::{Markup, html};
 
-use super::list::steps;
+use super::making::steps;
 use super::table::last_used;
 use crate::dashboard::look::parts::{Tone, badge, number};
 use crate::use_cases::keys::{SeenKey, TrafficByKey};
