@@ -62,7 +62,8 @@ fn span(seconds: u64) -> Option<String> {
         ..HOUR => (seconds / MINUTE, "minute"),
         ..DAY => (seconds / HOUR, "hour"),
         _ if seconds < 60 * DAY => (seconds / DAY, "day"),
-        _ if seconds < 730 * DAY => (seconds / (30 * DAY), "month"),
+        // The nearest: ninety days less a second are three months.
+        _ if seconds < 730 * DAY => ((seconds + 15 * DAY) / (30 * DAY), "month"),
         _ => (seconds / (365 * DAY), "year"),
     };
     let plural = if count == 1 { "" } else { "s" };

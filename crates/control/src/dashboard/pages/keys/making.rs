@@ -111,7 +111,7 @@ impl ListView<'_> {
                 dt { "Key ID" } dd { code { (seen.key.id) } }
                 dt { "Created" } dd { (moments::on_day(seen.key.created_at)) }
                 dt { "Last used" } dd { (last_used(seen)) }
-                dt { "Today" } dd { (requests_today(today)) }
+                dt { "Requests" } dd { (requests_today(today)) }
             }
         }
     }

@@ -252,7 +252,7 @@ fn expiry(seen: &SeenKey) -> Markup {
 pub fn requests_today(today: Traffic) -> Markup {
     let Traffic { granted, refused } = today;
     html! {
-        (number(granted)) @if granted == 1 { " request today" } @else { " requests today" }
+        (number(granted)) span.hidden-visually { @if granted == 1 { " request" } @else { " requests" } } " today"
         @if refused > 0 { ", " (number(refused)) " refused" }
     }
 }
