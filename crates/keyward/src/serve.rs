@@ -1,5 +1,7 @@
 //! `keyward serve`: opens the store, starts a node, says where it listens, and stops in order when asked to.
 
+use std::sync::Arc;
+
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -38,8 +40,15 @@ pub async fn run(args: ServeArgs, context: &Context) -> Outcome {
             return Err(failure);
         }
     };
-    banner(&node.addresses, &config.dir().display().to_string(), setup.as_deref(), context.output);
-    signals.until_stopped(node).await
+    let url = setup.as_ref().map(|begun| begun.url.as_str());
+    banner(&node.addresses, &config.dir().display().to_string(), url, context.output);
+    let control = Arc::clone(&node.core.control);
+    let tidying = setup.map(|begun| tokio::spawn(setting_up::tidy_up(control, config.dir(), begun)));
+    let stopped = signals.until_stopped(node).await;
+    if let Some(tidying) = tidying {
+        tidying.abort();
+    }
+    stopped
 }
 
 /// Says where the node listens: a line of JSON on standard output where wanted, else a line a listener.

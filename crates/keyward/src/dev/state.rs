@@ -2,10 +2,12 @@
 //! management key. Each step looks first, so that a start that was cut off is completed by the next.
 
 use keyward_control::use_cases::keys::KeyQuestion;
+use keyward_control::use_cases::people::{Current, SignedIn, Visitor};
 use keyward_control::use_cases::{Disclosure, SeenApi, SeenProject};
 use keyward_control::{Asked, Control, ControlError};
 use keyward_core::contract::Contract;
-use keyward_core::id::{ApiName, KeyId, ManagementKeyId, OrganizationId};
+use keyward_core::id::{ApiName, KeyId, ManagementKeyId, OrganizationId, PersonId};
+use keyward_core::people::{InvitedTo, Role};
 use keyward_core::secret::Secret;
 use keyward_core::tenancy::Project;
 
@@ -66,7 +68,7 @@ pub async fn ensure(control: &Control, api: &ApiName, source: &str, new_key: boo
         made = Some(make_key(control, &asked, &project, api).await?);
     }
     let management_secret = management_key(control, &asked).await?;
-    let sign_in = sign_in_link(control, &asked).await?;
+    let sign_in = sign_in_link(control, &asked, organization).await?;
     let (key, secret) = match made {
         Some((key, secret)) => (Some(key), Some(secret)),
         None => (keys, None),
@@ -74,14 +76,38 @@ pub async fn ensure(control: &Control, api: &ApiName, source: &str, new_key: boo
     Ok(State { organization, project: project.project, key, secret, management_secret, sign_in })
 }
 
-/// A link for the operator of `dev`, who is made where they are missing.
-async fn sign_in_link(control: &Control, asked: &Asked) -> Outcome<Secret> {
-    let operator = control.add_operator(asked, EMAIL, NAME).await;
-    let operator = operator.map_err(|error| refused("make the operator", &error))?;
+/// A link for the operator of `dev`, who is made where they are missing, and then an owner of the organization too.
+async fn sign_in_link(control: &Control, asked: &Asked, organization: OrganizationId) -> Outcome<Secret> {
+    let doing = |error| refused("make the operator", &error);
+    let is_new = match control.person_by_email(asked, EMAIL).await {
+        Ok(_) => false,
+        Err(ControlError::NotFound) => true,
+        Err(error) => return Err(doing(error)),
+    };
+    let operator = control.add_operator(asked, EMAIL, NAME).await.map_err(doing)?;
     if !operator.is_active() {
         control.enable_person(asked, operator.id).await.map_err(|error| refused("enable the operator", &error))?;
     }
+    if is_new {
+        join(control, asked, operator.id, organization).await.map_err(|error| refused("make the owner", &error))?;
+    }
     control.make_sign_in_link(asked, operator.id).await.map_err(|error| refused("make the sign-in link", &error))
+}
+
+/// Makes somebody an owner as anybody becomes one: by an invitation, which they accept.
+async fn join(
+    control: &Control,
+    asked: &Asked,
+    person: PersonId,
+    organization: OrganizationId,
+) -> Result<(), ControlError> {
+    let to = InvitedTo::Organization { id: organization, role: Role::Owner };
+    let invitation = control.invite(asked, to, EMAIL).await?.secret.secret()?;
+    let link = control.make_sign_in_link(asked, person).await?;
+    let visitor = Visitor::default();
+    let SignedIn { person, session, .. } = control.sign_in_with_link(link.expose(), &visitor).await?;
+    let accepted = control.accept_invitation(invitation.expose(), &Current { person, session }, &visitor).await?;
+    control.sign_out(&Current { person: accepted.person, session: accepted.session }).await
 }
 
 async fn organization(control: &Control, asked: &Asked) -> Outcome<OrganizationId> {

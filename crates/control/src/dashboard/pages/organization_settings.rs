@@ -11,6 +11,7 @@ use maud::{Markup, html};
 use serde::Deserialize;
 
 use super::confirm::done;
+use super::keys::new_form;
 use super::management_keys::{self, KeysCard, Wish};
 use crate::dashboard::Dashboard;
 use crate::dashboard::answer::{Failure, Page, fault_of, go_to};
@@ -22,7 +23,11 @@ use crate::dashboard::visit::Visit;
 use crate::use_cases::ControlError;
 
 /// What is told once something was done.
-const DONE: [(&str, &str); 2] = [
+const DONE: [(&str, &str); 3] = [
+    (
+        "made-before",
+        "This management key was made already, and its secret shown once. If nobody kept it, rotate the key.",
+    ),
     ("renamed", "The organization is renamed."),
     ("revoked", "The management key is revoked: it does not work any more, on any node."),
 ];
@@ -92,8 +97,10 @@ pub async fn show(
         true => Some(management_keys::of_organization(dashboard, place).await?),
         false => None,
     };
+    let form = new_form(&dashboard.control);
     let view = SettingsView {
         organization: &place.organization,
+        form: &form,
         keys: keys.as_deref(),
         may_write: place.may(Permission::OrganizationsWrite),
         may_mint: place.may(Permission::ManagementKeysWrite),
@@ -111,6 +118,8 @@ struct SettingsView<'a> {
     keys: Option<&'a [ManagementKey]>,
     may_write: bool,
     may_mint: bool,
+    /// The id of the form for another management key.
+    form: &'a str,
     now: Timestamp,
     done: &'a str,
     sent: Sent<'a>,
@@ -127,6 +136,7 @@ impl SettingsView<'_> {
                     organization: self.organization.id,
                     keys,
                     may_write: self.may_mint,
+                    form: self.form,
                     now: self.now,
                     wish: self.sent.key.as_ref(),
                 }.draw())
@@ -176,6 +186,7 @@ pub fn samples() -> Vec<(&'static str, Page)> {
             keys,
             may_write: may,
             may_mint: may,
+            form: "x",
             now: NOW,
             done: "renamed",
             sent,

@@ -120,3 +120,26 @@ async fn an_invitation_is_answered_by_whom_it_is_for() {
     assert!(world.open(&after, "/").await.body.contains("Your organizations"), "and a choice of two");
     assert_eq!(target(&world.open(&before, "/account").await), "/sign-in?next=/account");
 }
+
+#[tokio::test]
+async fn k06_a_management_key_is_shown_once_and_made_once_however_often_its_form_is_sent() {
+    let world = World::with("standard").await;
+    let owner = world.member("owner@example.com", Role::Owner).await;
+    let session = owner.secret.expose();
+    let settings = format!("/organizations/{}/settings", world.organization);
+    let page = world.open(session, &settings).await.expect(200);
+    let at = page.body.find("name=\"form\" value=\"").expect("the form has an id");
+    let id: String = page.body[at..].split('"').nth(3).unwrap().into();
+    let path = format!("/organizations/{}/management-keys", world.organization);
+    let form = format!("form={id}&name=Deployment&scopes=keys:read&scopes=keys:write&expires=");
+    let made = world.submit(session, &path, &form).await.expect(200);
+    let at = made.body.find("kwm_").expect("the secret");
+    let secret: String = made.body[at..].chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect();
+    world
+        .ask(&secret, "GET", &format!("/v1/projects/{}/keys", world.project), serde_json::Value::Null)
+        .await
+        .expect(200);
+    assert_eq!(target(&world.submit(session, &path, &form).await), format!("{settings}?done=made-before"));
+    let listed = world.open(session, &settings).await.expect(200);
+    assert!(!listed.body.contains(&secret) && listed.body.matches("/rotate\"").count() == 1, "{}", listed.body);
+}

@@ -90,14 +90,14 @@ fn called(seen: &SeenKey) -> &str {
 }
 
 /// The id of a form that is drawn now.
-fn new_form(control: &Control) -> String {
+pub fn new_form(control: &Control) -> String {
     let mut bytes = [0; 16];
     control.entropy.fill(&mut bytes);
     base62::encode_u128(u128::from_be_bytes(bytes))
 }
 
 /// The same request as one that sending its form again repeats; `wish` is all that the form asks for.
-fn repeatable(asked: &Asked, form: &str, wish: &[&str]) -> Asked {
+pub fn repeatable(asked: &Asked, form: &str, wish: &[&str]) -> Asked {
     let mut fingerprint = Sha256::new();
     for part in wish {
         fingerprint.update((part.len() as u64).to_be_bytes());

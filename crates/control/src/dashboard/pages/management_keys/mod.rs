@@ -14,6 +14,7 @@ use serde::Deserialize;
 
 pub use self::view::{KeysCard, Wish};
 use super::confirm::Confirmation;
+use super::keys::repeatable;
 use super::organization_settings::{Sent, show};
 use super::shown_once::ShownOnce;
 use crate::dashboard::Dashboard;
@@ -30,6 +31,9 @@ const SHOWN: usize = 200;
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NewForm {
+    /// The form's own id: sent again, it makes nothing again.
+    #[serde(default)]
+    form: String,
     name: String,
     #[serde(default)]
     scopes: Vec<String>,
@@ -51,13 +55,21 @@ pub async fn create(
             let boundary = Some(Boundary::Organization(id));
             let wish =
                 NewManagementKey { name: form.name.clone(), scopes: form.scopes.clone(), boundary, expires_at };
-            dashboard.control.create_management_key(&place.asked, &wish).await
+            let asks = [form.name.as_str(), &form.scopes.join(" "), &form.expires];
+            dashboard.control.create_management_key(&repeatable(&place.asked, &form.form, &asks), &wish).await
         }
         Err(error) => Err(error),
     };
     match made {
+        Ok(made) if made.is_repeated => {
+            Ok(go_to(&format!("{}?done=made-before", place.path(OrganizationTab::Settings))))
+        }
         Ok(made) => Ok(shown(&visit, &place, made, "The management key is made")?.into_response()),
-        Err(error @ (ControlError::Invalid(_) | ControlError::WiderThanCaller(_))) => {
+        Err(
+            error @ (ControlError::Invalid(_)
+            | ControlError::WiderThanCaller(_)
+            | ControlError::IdempotencyKeyReused),
+        ) => {
             let wish = Wish { name: &form.name, scopes: &form.scopes, expires: &form.expires, error: &error };
             let page = show(&dashboard, &visit, &place, "", Sent { name: None, key: Some(wish) }).await?;
             Ok(page.with_status(StatusCode::UNPROCESSABLE_ENTITY).into_response())

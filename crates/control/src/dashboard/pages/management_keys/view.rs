@@ -32,6 +32,8 @@ pub struct KeysCard<'a> {
     pub keys: &'a [ManagementKey],
     /// Whether others may be made, and these ended.
     pub may_write: bool,
+    /// The id of the form for another.
+    pub form: &'a str,
     /// When it is shown.
     pub now: Timestamp,
     /// What was refused before.
@@ -70,7 +72,8 @@ impl KeysCard<'_> {
             section.card {
                 header { h2 { "New management key" } }
                 form.inner method="post" action={ "/organizations/" (self.organization) "/management-keys" } {
-                    @if let Some(error @ ControlError::WiderThanCaller(_)) = error { (form_notice(error)) }
+                    @if let Some(error @ (ControlError::WiderThanCaller(_) | ControlError::IdempotencyKeyReused)) = error { (form_notice(error)) }
+                    input type="hidden" name="form" value=(self.form);
                     div.columns {
                         (name.line_named("name", "text", &wish(|wish| wish.name.to_owned()), input))
                         (expires.line("date", &wish(|wish| wish.expires.to_owned()), day))
