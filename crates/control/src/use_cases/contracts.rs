@@ -34,6 +34,8 @@ pub struct OpenApi {
     pub description: String,
     /// Its plans: names, and what people call them.
     pub plans: Vec<(String, String)>,
+    /// Whether some plan asks for the operator's word besides.
+    pub is_on_request: bool,
     /// Whether keys tell by how they begin that they are for trying things out.
     pub has_test: bool,
 }
@@ -75,6 +77,7 @@ impl Control {
                 title: contract.title.clone(),
                 description: contract.description.clone(),
                 plans: contract.plans.iter().map(|(name, plan)| (name.clone(), plan.title.clone())).collect(),
+                is_on_request: contract.plans.values().any(|plan| plan.on_request),
                 has_test: contract.key.live.prefix() != contract.key.test.prefix(),
             }
         };

@@ -11,6 +11,7 @@ mod management_keys;
 mod openapi;
 mod openid;
 mod outcomes;
+mod pages;
 mod people;
 mod plans;
 mod support;

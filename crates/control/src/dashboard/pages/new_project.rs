@@ -10,10 +10,11 @@ use keyward_core::tenancy::Environment;
 use maud::{Markup, html};
 use serde::Deserialize;
 
+use super::shown_once::ShownOnce;
 use crate::dashboard::Dashboard;
 use crate::dashboard::answer::{Failure, Page, fault_of, form_notice, go_to};
 use crate::dashboard::form::Form;
-use crate::dashboard::look::parts::{self, Choice, Field, Input, Tone, check, copy_button, notice, select};
+use crate::dashboard::look::parts::{self, Choice, Field, Input, Tone, check, notice, select};
 use crate::dashboard::place::{OrganizationPlace, OrganizationTab};
 use crate::dashboard::visit::Visit;
 use crate::use_cases::{ControlError, Disclosure, NewProject, OpenApi, SeenProject};
@@ -168,22 +169,53 @@ impl NewProjectView<'_> {
         choices.extend(plans.iter().map(|(value, label)| Choice { value, label }));
         html! {
             (select(Field::new("plan", "Plan").hint("Operators choose it.").fault(fault_of(self.error, "plan")), &choices, &self.form.plan))
+            @if self.apis.iter().any(|api| api.is_on_request) {
             (check("access", "granted", !self.form.access.is_empty(), "Grant access at once, where the plan gives it on request"))
+            }
         }
     }
 }
 
 /// The project is there, and this is its first key's secret: shown once.
 fn first_key(seen: &SeenProject, secret: &Secret) -> Markup {
-    html! {
-        (parts::head("Your project is ready", format!("{} came with its first key.", seen.project.name), ""))
-        section.sheet { div.inner {
-            (notice(Tone::Warn, html! { p { (seen.contract.dashboard.warning) } }))
-            div.field {
-                span #first-key-label { "Secret of the first key" }
-                div.secret { output #first-key data-once aria-labelledby="first-key-label" { (secret.expose()) } (copy_button("first-key", "secret")) }
-            }
-            div.actions.end { a.button.primary href={ "/projects/" (seen.project.id) "/keys" } { "I have stored it" } }
-        } }
+    ShownOnce {
+        title: "Your project is ready",
+        words: html! { p { strong { (seen.project.name) } " came with its first key." } },
+        label: "Secret of the first key",
+        secret: secret.expose(),
+        warning: &seen.contract.dashboard.warning,
+        back: &format!("/projects/{}/keys", seen.project.id),
     }
+    .draw()
+}
+
+#[cfg(test)]
+pub fn samples() -> Vec<(&'static str, Page)> {
+    use super::samples::{EVIL, LONG, organization_place, project, visit};
+    let visit = visit(EVIL, true);
+    let place = organization_place(&visit, LONG);
+    let api = |name: &str, title: &str| OpenApi {
+        name: name.parse().unwrap(),
+        title: title.into(),
+        description: EVIL.into(),
+        plans: vec![(EVIL.into(), EVIL.into())],
+        is_on_request: true,
+        has_test: true,
+    };
+    let apis = [api("one", EVIL), api("two", LONG)];
+    let form = NewProjectForm { name: EVIL.into(), plan: EVIL.into(), ..NewProjectForm::default() };
+    let error = ControlError::invalid("name", EVIL);
+    let page = |apis: &[OpenApi], error| {
+        let view =
+            NewProjectView { organization: place.organization.id, apis, form: &form, is_operator: true, error };
+        Page::new(place.frame(&visit, OrganizationTab::Projects, "New project"), view.draw())
+    };
+    let frame = place.frame(&visit, OrganizationTab::Projects, "New project");
+    let shown = Page::new(frame, first_key(&project(1, EVIL), &Secret::new(EVIL.into())));
+    vec![
+        ("none", page(&[], None)),
+        ("one", page(&apis[..1], None)),
+        ("several, refused", page(&apis, Some(&error))),
+        ("first key", shown),
+    ]
 }

@@ -173,17 +173,27 @@ fn all() -> Vec<(&'static str, Vec<(&'static str, Page)>)> {
     vec![
         ("forgotten", super::forgotten::samples()),
         ("account", super::account::samples()),
+        ("events", super::events::samples()),
         ("home", super::home::samples()),
         ("invitation", super::invitation::samples()),
         ("keys", super::keys::samples::samples()),
+        ("limits", super::limits::samples()),
         ("members", super::members::samples()),
+        ("new_project", super::new_project::samples()),
         ("openid", super::openid::samples()),
+        ("operator/apis", super::operator::apis::samples()),
+        ("operator/log", super::operator::log::samples()),
+        ("operator/nodes", super::operator::nodes::samples()),
+        ("operator/organizations", super::operator::organizations::samples()),
         ("operator/people", super::operator::people::samples()),
+        ("operator/projects", super::operator::projects::samples()),
         ("organization_settings", super::organization_settings::samples()),
+        ("settings", super::settings::samples()),
         ("setup", super::setup::samples()),
         ("shown_once", super::shown_once::samples()),
         ("sign_in", super::sign_in::samples()),
         ("sign_in_link", super::sign_in_link::samples()),
+        ("usage", super::usage::samples()),
     ]
 }
 

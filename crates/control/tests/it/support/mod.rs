@@ -174,6 +174,11 @@ impl World {
         })
     }
 
+    /// The router itself, for answers that are read part by part.
+    pub fn router(&self) -> axum::Router {
+        self.router.clone()
+    }
+
     /// A request as it is.
     pub async fn send(&self, request: Request<Body>) -> Answer {
         let response = self.router.clone().oneshot(request).await.unwrap();

@@ -71,3 +71,50 @@ pub async fn page(
     };
     Ok(Page::new(place.frame(&visit, ProjectTab::Events, "Event log"), view.draw()).into_response())
 }
+
+#[cfg(test)]
+pub fn samples() -> Vec<(&'static str, Page)> {
+    use self::filter::Asked;
+    use super::samples::{EVIL, LONG, NOW, hours_ago};
+    use crate::dashboard::look::Frame;
+    use keyward_core::id::KeyId;
+    let keys = [view::sample_key(1, EVIL), view::sample_key(2, LONG)];
+    let line = |name, count: Option<u64>, outcome: Option<&str>| Line {
+        at: hours_ago(2),
+        last_at: count.map(|_| NOW),
+        name,
+        actor: Some(told::Who { kind: "person", name: EVIL.into(), id: Some(EVIL.into()) }),
+        key: Some(KeyId::from_u128(count.unwrap_or(9).into())),
+        address: Some("2001:db8::1".into()),
+        request_id: Some(EVIL.into()),
+        count,
+        outcome: outcome.map(str::to_owned),
+        details: serde_json::json!({ "name": EVIL, EVIL: [EVIL, null], "long": LONG }),
+    };
+    let lines = [
+        line("key.used", Some(1), Some("valid")),
+        line("key.refused", Some(12_345), Some("rate_limited")),
+        line("key.refused", Some(2), Some(EVIL)),
+        line("project.renamed", None, None),
+    ];
+    let evil =
+        Asked { name: EVIL.into(), key: EVIL.into(), from: EVIL.into(), to: EVIL.into(), cursor: EVIL.into() };
+    let (_, fault) = evil.filter();
+    let page = |asking: &Asked, lines: &[Line], next| {
+        let view = EventsView {
+            path: "/projects/proj_1/events".into(),
+            asking,
+            fault: fault.as_ref().filter(|_| asking.is_narrow()),
+            lines,
+            keys: &keys,
+            next,
+            now: NOW,
+        };
+        Page::new(Frame::titled(EVIL), view.draw())
+    };
+    vec![
+        ("empty", page(&Asked::default(), &[], None)),
+        ("many", page(&Asked::default(), &lines, Some("next"))),
+        ("evil filter", page(&evil, &[], None)),
+    ]
+}

@@ -6,7 +6,7 @@ use maud::{Markup, html};
 use super::filter::Asked;
 use super::told::{GRANTED, Line, OF_PROJECTS, meaning, outcome_words, words};
 use crate::dashboard::answer::{fault_of, form_notice};
-use crate::dashboard::look::parts::{self, Choice, Field, Input, Tone, badge, number, pager, select};
+use crate::dashboard::look::parts::{self, Choice, Field, Input, badge, number, pager, select};
 use crate::dashboard::look::{Icon, moments};
 use crate::use_cases::ControlError;
 use crate::use_cases::keys::SeenKey;
@@ -71,7 +71,7 @@ impl EventsView<'_> {
         let fault = |field| fault_of(self.fault, field);
         html! {
             @if let Some(fault) = self.fault { (form_notice(fault)) }
-            form.filters method="get" action=(self.path) {
+            form.filters.hinted method="get" action=(self.path) {
                 (select(Field::new("name", "Event").fault(fault("name")), &names, &self.asking.name))
                 (select(Field::new("key", "Key").fault(fault("key")), &keys, &self.asking.key))
                 (Field::new("from", "From").fault(fault("from")).line("date", &self.asking.from, Input::default()))
@@ -116,7 +116,7 @@ impl EventsView<'_> {
                 td data-label="What" { (what(line)) }
                 td data-label="Who" { @if let Some(who) = &line.actor { div { (who.name) @if !who.kind_words().is_empty() { span.under { (who.kind_words()) } } } } }
                 td data-label="Key" { @if let Some(key) = line.key { (self.key(&key.to_string())) } }
-                td data-label="From" { @if let Some(address) = &line.address { code { (address) } } }
+                td.nowrap data-label="From" { @if let Some(address) = &line.address { code { (address) } } }
                 td data-label="Details" { (line_details(line)) }
             }
         }
@@ -127,10 +127,13 @@ impl EventsView<'_> {
         let known = self.keys.iter().find(|seen| seen.key.id.to_string() == id);
         let href = Asked { key: id.to_owned(), ..Asked::default() }.address(&self.path, None);
         html! {
-            a href=(href) title=(id) {
-                @match known {
-                    Some(seen) => { (key_label(seen)) }
-                    None => code { (id) },
+            div {
+                @match known.map(|seen| &seen.key) {
+                    Some(key) => {
+                        a href=(href) title=(id) { (key.name.as_deref().unwrap_or(&key.hint)) }
+                        @if key.name.is_some() { span.under.mono { (key.hint) } }
+                    }
+                    None => a href=(href) { code { (id) } },
                 }
             }
         }
@@ -169,7 +172,32 @@ pub fn key_label(seen: &SeenKey) -> String {
     }
 }
 
-/// A tone for how requests ended.
-pub fn outcome_tone(outcome: &str) -> Tone {
-    if outcome == GRANTED { Tone::Good } else { Tone::Bad }
+/// A key to draw pages of in tests.
+#[cfg(test)]
+pub fn sample_key(number: u128, name: &str) -> SeenKey {
+    use crate::dashboard::pages::samples::{NOW, hours_ago};
+    use keyward_core::change::Revision;
+    use keyward_core::id::{KeyId, ProjectId};
+    use keyward_core::key::{Key, KeyState};
+    use keyward_core::secret::Digest;
+    let id = KeyId::from_u128(number);
+    let key = Key {
+        id,
+        project: ProjectId::from_u128(1),
+        lineage: id,
+        name: Some(name.to_owned()),
+        hint: "kw_live_…wxyz".into(),
+        digest: Digest::from_bytes([7; 32]),
+        pepper: 1,
+        scopes: Default::default(),
+        addresses: Vec::new(),
+        metadata: Default::default(),
+        created_at: hours_ago(48),
+        expires_at: None,
+        state: KeyState::Active,
+        created_revision: Revision::ZERO,
+        revision: Revision::ZERO,
+    };
+    let usage = keyward_core::usage::KeyUsage { last_used_at: Some(hours_ago(1)), granted: 5, refused: 1 };
+    SeenKey { key, usage, at: NOW }
 }

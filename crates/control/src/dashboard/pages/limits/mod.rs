@@ -152,7 +152,7 @@ impl LimitsView<'_> {
                 } @else {
                     p.soft { "Write to support, and name this project: " code { (self.seen.project.id) } "." }
                     div.actions {
-                        @for (label, href) in &contacts { a.button href=(href) { (Icon::Help) "Contact " (label) } }
+                        @for (label, href) in &contacts { a.button href=(href) { (Icon::Help) "Contact support: " (label) } }
                     }
                 }
             },
@@ -172,4 +172,75 @@ impl LimitsView<'_> {
             },
         )
     }
+}
+
+/// Limits of all kinds, to draw pages of in tests.
+#[cfg(test)]
+pub fn sample_limits() -> SeenLimits {
+    use super::samples::{EVIL, LONG, NOW};
+    use crate::use_cases::{SeenLimit, SeenPlan};
+    use keyward_core::limits::{LimitBy, Period};
+    use keyward_verify::limits::{LimitKind, LimitView};
+    let view = |name: &str, by, used| LimitView {
+        name: name.into(),
+        kind: LimitKind::Rate,
+        by,
+        limit: 600,
+        burst: Some(100),
+        per: Some(std::time::Duration::from_secs(90)),
+        period: None,
+        is_own: true,
+        used,
+        remaining: used,
+        renews_at: Some(NOW),
+    };
+    let quota = |name: &str, period| LimitView {
+        kind: LimitKind::Quota,
+        burst: None,
+        per: None,
+        period: Some(period),
+        ..view(name, LimitBy::Organization, Some(u64::MAX))
+    };
+    let views = [
+        view(EVIL, LimitBy::Key, None),
+        view(LONG, LimitBy::Address, None),
+        view("é", LimitBy::Project, Some(0)),
+        quota("credits", Period::Lifetime),
+        quota("", Period::Month),
+    ];
+    SeenLimits {
+        plan: SeenPlan { name: EVIL.into(), title: EVIL.into(), features: vec![EVIL.into()] },
+        is_granted: false,
+        has_access: false,
+        limits: views.into_iter().map(|view| SeenLimit { view, plan_limit: Some(5) }).collect(),
+    }
+}
+
+#[cfg(test)]
+pub fn samples() -> Vec<(&'static str, Page)> {
+    use super::samples::{EVIL, NOW, project, visit};
+    use keyward_core::tenancy::TenantState;
+    let visit = visit(EVIL, true);
+    let asked = visit.in_organization(project(1, EVIL).organization.id);
+    let mut place = ProjectPlace { asked, seen: project(1, EVIL) };
+    let some = sample_limits();
+    let none = SeenLimits { limits: Vec::new(), ..sample_limits() };
+    let page = |place: &ProjectPlace, limits: &SeenLimits, terms: Option<&Terms>, error: Option<&ControlError>| {
+        let view = LimitsView { seen: &place.seen, limits, now: NOW, terms, error, done: "saved" };
+        Page::new(place.frame(&visit, ProjectTab::Limits, EVIL), view.draw())
+    };
+    let mut pages = vec![("plain", page(&place, &none, None, None))];
+    place.seen.has_access = false;
+    place.seen.project.state = TenantState::Suspended { at: NOW };
+    let fields = [
+        ("plan", EVIL),
+        ("active_key_limit", EVIL),
+        ("limit.requests", EVIL),
+        ("burst.requests", "5"),
+        (EVIL, EVIL),
+    ];
+    let (terms, error) = read(&place.seen, fields.map(|(name, value)| (name.to_owned(), value.to_owned())).into());
+    pages.push(("operator, refused", page(&place, &some, Some(&terms), error.err().as_ref())));
+    pages.push(("operator", page(&place, &some, Some(&Terms::of(&place.seen)), None)));
+    pages
 }

@@ -84,7 +84,7 @@ impl Terms {
         let limit_label = format!("Own limit of {name}");
         let burst_label = format!("Own burst of {name}");
         html! {
-            div.columns {
+            div.columns.even {
                 (Field::new(&limit_field, &limit_label).hint("Empty: the plan's.").fault(faults(".limit").or(faults("")))
                     .line("number", &limit, whole))
                 @if known.is_rate {

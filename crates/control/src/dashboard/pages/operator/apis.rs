@@ -219,3 +219,37 @@ fn differences(differences: &[Difference]) -> Markup {
 fn value(value: Option<&str>, none: &str) -> Markup {
     html! { @match value { Some(value) => code { (value) }, None => span.soft { (none) } } }
 }
+
+#[cfg(test)]
+pub fn samples() -> Vec<(&'static str, Page)> {
+    use crate::dashboard::pages::samples::{EVIL, NOW, project, visit};
+    use crate::use_cases::Fault;
+    use keyward_core::change::Revision;
+    use keyward_core::tenancy::Api;
+    let api = Api {
+        name: "standard".parse().unwrap(),
+        source: EVIL.into(),
+        resolved: EVIL.into(),
+        applied_at: NOW,
+        created_revision: Revision::ZERO,
+        revision: Revision::ZERO,
+    };
+    let seen = SeenApi { api, contract: project(1, EVIL).contract };
+    let error = ControlError::Invalid(vec![Fault { field: EVIL.into(), message: EVIL.into(), line: Some(3) }]);
+    let tried = |differences| Applied { api: seen.clone(), differences, in_force: None, is_new: false };
+    let differs = Difference { field: EVIL.into(), before: Some(EVIL.into()), after: None };
+    let (some, none) = (tried(vec![differs]), tried(Vec::new()));
+    let frame = || OperatorTab::Apis.frame(&visit(EVIL, true), EVIL);
+    let one = |tried, error| {
+        let view = ApiView { seen: &seen, source: EVIL, tried, error, done: "applied" };
+        Page::new(frame(), view.draw())
+    };
+    let list = |apis: &[SeenApi]| Page::new(frame(), ApisView { apis, now: NOW }.draw());
+    vec![
+        ("none", list(&[])),
+        ("list", list(std::slice::from_ref(&seen))),
+        ("tried", one(Some(&some), None)),
+        ("tried, the same", one(Some(&none), None)),
+        ("refused", one(None, Some(&error))),
+    ]
+}

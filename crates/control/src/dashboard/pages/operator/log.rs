@@ -195,7 +195,7 @@ impl LogView<'_> {
             .hint("An id: org_…, proj_… or key_…")
             .fault((!self.is_known).then_some("is no id of an organization, a project or a key"));
         html! {
-            form.filters method="get" action="/operator/log" {
+            form.filters.hinted.search method="get" action="/operator/log" {
                 (field.line("text", &self.wish.about, Input { autocomplete: Some("off"), ..Input::default() }))
                 button.button type="submit" { "Filter" }
                 @if !self.wish.about.is_empty() { a.button.quiet href="/operator/log" { "Show all" } }
@@ -241,7 +241,7 @@ impl LogView<'_> {
 
 /// The beginning of an id: enough to tell it from others on a page.
 fn short(id: &str) -> String {
-    let shown: String = id.chars().take(12).collect();
+    let shown: String = id.chars().take(11).collect();
     format!("{shown}…")
 }
 
@@ -270,4 +270,41 @@ fn told(checked: &Checked) -> Markup {
             html! { p { "Somebody has it checked just now. One check at a time; try again in a moment." } },
         ),
     }
+}
+
+#[cfg(test)]
+pub fn samples() -> Vec<(&'static str, Page)> {
+    use crate::dashboard::pages::samples::{EVIL, NOW, visit};
+    use keyward_core::change::{Actor, Change, EntryBody, Origin, ProjectChange, ProjectRef};
+    use keyward_core::id::{PersonId, StoreId};
+    use keyward_core::log::LogKeys;
+    let of = ProjectRef {
+        id: ProjectId::from_u128(1),
+        organization: OrganizationId::from_u128(1),
+        api: "standard".parse().unwrap(),
+    };
+    let body = EntryBody {
+        at: NOW,
+        actor: Actor::Person { id: PersonId::from_u128(1), name: EVIL.into() },
+        origin: Origin { address: Some([192, 0, 2, 1].into()), request_id: Some(EVIL.into()) },
+        change: Change::Project { of, what: ProjectChange::Renamed { name: EVIL.into() } },
+    };
+    let changes = [Entry { revision: Revision(7), body, hash: [7; 32] }];
+    let keys = LogKeys::new(&[1; 32], &[2; 32]);
+    let signed = keys.sign(StoreId::from_u128(1), Revision(7), [7; 32], NOW);
+    let head = Head { signed, public_key: keys.public_key() };
+    let wish = Wish { about: EVIL.into(), cursor: EVIL.into() };
+    let page = |changes: &[Entry], is_known, checked: Option<Checked>| {
+        let (next, checked) = (Some("next"), checked.as_ref());
+        let view = LogView { wish: &wish, is_known, changes, next, head: &head, checked, now: NOW };
+        Page::new(OperatorTab::Log.frame(&visit(EVIL, true), "Log"), view.draw())
+    };
+    let intact = Checked::Told(LogVerdict::Intact { revision: Revision(7), heads: 2 });
+    let broken = Checked::Told(LogVerdict::Broken { revision: Revision(3), reason: EVIL.into() });
+    vec![
+        ("nothing fits", page(&[], false, None)),
+        ("intact", page(&changes, true, Some(intact))),
+        ("broken", page(&changes, true, Some(broken))),
+        ("under way", page(&changes, true, Some(Checked::UnderWay))),
+    ]
 }

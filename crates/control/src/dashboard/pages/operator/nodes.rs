@@ -65,3 +65,24 @@ impl NodesView<'_> {
         )
     }
 }
+
+#[cfg(test)]
+pub fn samples() -> Vec<(&'static str, Page)> {
+    use crate::dashboard::pages::samples::{EVIL, NOW, hours_ago, visit};
+    use keyward_core::change::Revision;
+    let node = |is_ready, applied| SeenNode {
+        version: "0.1.0",
+        started_at: hours_ago(5),
+        applied: Revision(applied),
+        head: Revision(12_345),
+        is_ready,
+        is_writable: is_ready,
+        cached_keys: 7,
+        open_exchanges: 0,
+    };
+    let page = |node: SeenNode| {
+        let frame = OperatorTab::Nodes.frame(&visit(EVIL, true), "Nodes");
+        Page::new(frame, NodesView { nodes: &[node], now: NOW }.draw())
+    };
+    vec![("ready", page(node(true, 12_345))), ("behind", page(node(false, 5)))]
+}

@@ -270,3 +270,32 @@ impl OrganizationsView<'_> {
         }
     }
 }
+
+#[cfg(test)]
+pub fn samples() -> Vec<(&'static str, Page)> {
+    use crate::dashboard::pages::samples::{EVIL, NAMES, NOW, organization, visit};
+    use keyward_core::tenancy::TenantState;
+    let mut all: Vec<Organization> =
+        NAMES.iter().zip(1..).map(|(name, number)| organization(number, name)).collect();
+    all[0].state = TenantState::Suspended { at: NOW };
+    let frame = || OperatorTab::Organizations.frame(&visit(EVIL, true), EVIL);
+    let error = ControlError::invalid("name", EVIL);
+    let page = |organizations: &[Organization], error| {
+        let view = OrganizationsView {
+            organizations,
+            is_first: false,
+            next: Some("next"),
+            name: EVIL,
+            error,
+            done: "resumed",
+            now: NOW,
+        };
+        Page::new(frame(), view.draw())
+    };
+    vec![
+        ("empty", page(&[], None)),
+        ("many, refused", page(&all, Some(&error))),
+        ("suspend", Page::new(frame(), suspending(&all[1]))),
+        ("delete", Page::new(frame(), deleting(&all[1], Some(NOT_THE_NAME)))),
+    ]
+}

@@ -82,7 +82,7 @@ impl ProjectsView<'_> {
             .hint("A project's or an organization's id, or how a project's name begins.");
         html! {
             (parts::head("Projects", "All projects, of all organizations.", ""))
-            form.filters method="get" action="/operator/projects" role="search" {
+            form.filters.hinted.search method="get" action="/operator/projects" role="search" {
                 (field.line("search", &self.wish.search, Input { max_chars: Some(100), ..Input::default() }))
                 button.button type="submit" { "Search" }
                 @if !self.wish.search.is_empty() { a.button.quiet href="/operator/projects" { "Show all" } }
@@ -131,4 +131,18 @@ impl ProjectsView<'_> {
             }
         }
     }
+}
+
+#[cfg(test)]
+pub fn samples() -> Vec<(&'static str, Page)> {
+    use crate::dashboard::pages::samples::{EVIL, NAMES, NOW, project, visit};
+    let mut all: Vec<SeenProject> = NAMES.iter().zip(1..).map(|(name, number)| project(number, name)).collect();
+    all[1].has_access = false;
+    all[2].active_key_limit = None;
+    let wish = Wish { search: EVIL.into(), cursor: EVIL.into() };
+    let page = |wish: &Wish, projects: &[SeenProject]| {
+        let view = ProjectsView { wish, projects, next: Some("next"), now: NOW };
+        Page::new(OperatorTab::Projects.frame(&visit(EVIL, true), "Projects"), view.draw())
+    };
+    vec![("empty", page(&Wish::default(), &[])), ("nothing found", page(&wish, &[])), ("many", page(&wish, &all))]
 }

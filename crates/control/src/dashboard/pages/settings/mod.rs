@@ -193,3 +193,27 @@ impl<'a> SettingsView<'a> {
         )
     }
 }
+
+#[cfg(test)]
+pub fn samples() -> Vec<(&'static str, Page)> {
+    use super::samples::{EVIL, LONG, NOW, project, visit};
+    use keyward_core::tenancy::TenantState;
+    let visit = visit(EVIL, true);
+    let asked = visit.in_organization(project(1, EVIL).organization.id);
+    let mut place = ProjectPlace { asked, seen: project(1, EVIL) };
+    let page = |place: &ProjectPlace, content| Page::new(place.frame(&visit, ProjectTab::Settings, EVIL), content);
+    let error = ControlError::invalid("name", EVIL);
+    let refused = SettingsView { name: LONG, error: Some(&error), ..SettingsView::of(&place, &visit) }.draw();
+    let viewer =
+        SettingsView { may_write: false, is_operator: false, done: EVIL, ..SettingsView::of(&place, &visit) }
+            .draw();
+    let mut pages = vec![
+        ("refused", page(&place, refused)),
+        ("viewer", page(&place, viewer)),
+        ("suspend", page(&place, endings::suspending(&place.seen))),
+        ("delete", page(&place, endings::deleting(&place.seen, Some(EVIL)))),
+    ];
+    place.seen.project.state = TenantState::Suspended { at: NOW };
+    pages.push(("suspended", page(&place, SettingsView::of(&place, &visit).draw())));
+    pages
+}

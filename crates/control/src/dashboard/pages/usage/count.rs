@@ -50,8 +50,7 @@ impl Counted {
         let mut outcomes: BTreeMap<String, Series> = BTreeMap::new();
         let mut keys: BTreeMap<KeyId, OfKey> = BTreeMap::new();
         for count in counts.iter().filter(|count| only.is_none_or(|only| count.key == Some(only))) {
-            // What lies before the first step or after the last was not asked for.
-            let Ok(step) = starts.binary_search(&count.start) else { continue };
+            let Some(step) = step_of(count.start, starts) else { continue };
             let outcome = count.outcome.as_deref().unwrap_or(GRANTED);
             add(outcomes.entry(outcome.to_owned()).or_default(), step, starts.len(), count.count);
             if let Some(key) = count.key {
@@ -122,6 +121,16 @@ pub fn together<'a>(series: impl Iterator<Item = &'a Series>) -> Series {
     sum
 }
 
+/// The step that a moment lies in; none before the first and after the last.
+fn step_of(moment: Timestamp, starts: &[Timestamp]) -> Option<usize> {
+    let step = starts.partition_point(|start| *start <= moment).checked_sub(1)?;
+    let length = match starts {
+        [first, second, ..] => second.since(*first),
+        _ => return Some(step),
+    };
+    (moment.since(*starts.get(step)?) < length).then_some(step)
+}
+
 fn add(series: &mut Series, step: usize, steps: usize, count: u64) {
     series.steps.resize(steps, 0);
     series.total = series.total.saturating_add(count);
@@ -144,7 +153,7 @@ mod tests {
         let starts = [0, 10, 20].map(Timestamp::from_millis);
         let counts = [
             count(0, 1, "valid", 5),
-            count(20, 1, "valid", 1),
+            count(25, 1, "valid", 1),
             count(20, 1, "rate_limited", 2),
             count(20, 2, "valid", 100),
             count(30, 2, "valid", 7),

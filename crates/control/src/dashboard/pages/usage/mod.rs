@@ -37,7 +37,7 @@ pub enum Range {
     #[default]
     #[serde(rename = "24h")]
     Day,
-    /// A week, by the hour.
+    /// A week, by six hours.
     #[serde(rename = "7d")]
     Week,
     /// 30 days, by the day.
@@ -64,6 +64,7 @@ impl Range {
         }
     }
 
+    /// The store's steps.
     const fn step(self) -> Step {
         match self {
             Range::Day | Range::Week => Step::Hour,
@@ -71,10 +72,12 @@ impl Range {
         }
     }
 
+    /// How long a step of the page is: some of the store's together for a week, which would have too many.
     const fn step_length(self) -> Duration {
-        match self.step() {
-            Step::Hour => Duration::from_secs(3_600),
-            Step::Day => Duration::from_secs(86_400),
+        match self {
+            Range::Day => Duration::from_secs(3_600),
+            Range::Week => Duration::from_secs(6 * 3_600),
+            Range::Month => Duration::from_secs(86_400),
         }
     }
 
@@ -82,7 +85,7 @@ impl Range {
     const fn steps(self) -> i64 {
         match self {
             Range::Day => 24,
-            Range::Week => 168,
+            Range::Week => 28,
             Range::Month => 30,
         }
     }
@@ -170,4 +173,44 @@ async fn keys(
         }
     }
     Ok(keys)
+}
+
+#[cfg(test)]
+pub fn samples() -> Vec<(&'static str, Page)> {
+    use super::events::view::sample_key;
+    use super::samples::{EVIL, LONG, NAMES, NOW, project, visit};
+    use keyward_core::usage::UsageCount;
+    let visit = visit(EVIL, false);
+    let seen = project(1, EVIL);
+    let asked = visit.in_organization(seen.organization.id);
+    let place = ProjectPlace { asked, seen };
+    let limits = super::limits::sample_limits();
+    let page = |range: Range, counts: &[UsageCount], keys: &[SeenKey], key| {
+        let counted = Counted::of(counts, &range.starts(NOW), key, KEYS_TOLD);
+        let path = place.path(ProjectTab::Usage);
+        let events = place.path(ProjectTab::Events);
+        let seen = &place.seen;
+        let view = UsageView { path, events, range, key, seen, counted: &counted, keys, limits: &limits, now: NOW };
+        Page::new(place.frame(&visit, ProjectTab::Usage, "Usage"), view.draw())
+    };
+    let keys: Vec<SeenKey> = NAMES.iter().zip(1..).map(|(name, number)| sample_key(number, name)).collect();
+    let outcomes =
+        ["valid", "rate_limited", "quota_exceeded", "revoked", "expired", "disabled", "wrong_project", EVIL, LONG];
+    let starts = Range::Week.starts(NOW);
+    let counts: Vec<UsageCount> = starts
+        .iter()
+        .flat_map(|start| {
+            (1..12u128).zip(outcomes.iter().cycle()).map(move |(key, outcome)| UsageCount {
+                start: *start,
+                key: Some(KeyId::from_u128(key)),
+                outcome: Some((*outcome).to_owned()),
+                count: 1_000 * key as u64,
+            })
+        })
+        .collect();
+    vec![
+        ("empty", page(Range::Day, &[], &[], None)),
+        ("many", page(Range::Week, &counts, &keys, None)),
+        ("one key", page(Range::Month, &counts, &keys, Some(KeyId::from_u128(2)))),
+    ]
 }

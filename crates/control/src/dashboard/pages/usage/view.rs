@@ -19,6 +19,9 @@ use crate::dashboard::pages::limits::standing;
 use crate::use_cases::keys::SeenKey;
 use crate::use_cases::{SeenLimits, SeenProject};
 
+/// The colours of refusals, the most frequent first.
+const REFUSAL_TONES: [&str; 5] = ["warn", "bad", "text-soft", "line-strong", "good"];
+
 /// How many lines a chart has at most: more cannot be told apart.
 const LINES_MAX: usize = 6;
 
@@ -125,14 +128,12 @@ impl UsageView<'_> {
     fn by_outcome(&self) -> Markup {
         let outcomes = &self.counted.outcomes;
         let rest = together(outcomes.iter().skip(LINES_MAX).map(|(_, series)| series));
-        let mut lines: Vec<Line<'_>> = outcomes
-            .iter()
-            .take(LINES_MAX)
-            .map(|(outcome, series)| Line {
-                label: outcome_words(outcome),
-                tone: (outcome == GRANTED).then_some("accent"),
-                series,
-            })
+        let tones = REFUSAL_TONES.into_iter().chain(std::iter::repeat("text-soft"));
+        let tones =
+            outcomes.first().filter(|(outcome, _)| outcome == GRANTED).map(|_| "accent").into_iter().chain(tones);
+        let lines = outcomes.iter().take(LINES_MAX).zip(tones);
+        let mut lines: Vec<Line<'_>> = lines
+            .map(|((outcome, series), tone)| Line { label: outcome_words(outcome), tone: Some(tone), series })
             .collect();
         if rest.total > 0 {
             lines.push(Line { label: "Other refusals".into(), tone: None, series: &rest });
