@@ -195,6 +195,8 @@ mod tests {
             &[][..],
             &[("sec-fetch-site", "cross-site")],
             &[("sec-fetch-site", "same-site"), ("origin", "https://keys.example.com")],
+            &[("sec-fetch-site", "same-origin"), ("sec-fetch-site", "cross-site")],
+            &[("origin", "https://keys.example.com"), ("origin", "https://evil.example")],
             &[("origin", "https://evil.example")],
             &[("origin", "null")],
             &[("origin", "http://keys.example.com")],
