@@ -3,6 +3,7 @@
 
 mod foreign;
 mod headers;
+mod roles;
 mod sessions;
 mod ways_in;
 
@@ -77,6 +78,8 @@ pub fn new_session(answer: &Answer) -> Option<String> {
 /// An address of the dashboard.
 #[derive(Debug)]
 pub struct Address {
+    /// As it stands in the table.
+    pub pattern: String,
     pub path: String,
     pub is_shown: bool,
     pub is_sent_to: bool,
@@ -89,8 +92,11 @@ pub async fn addresses(world: &World) -> Vec<Address> {
     let within = json!({ "organization": world.organization });
     let made = json!({ "name": "a helper", "scopes": ["keys:read"], "within": within });
     let management_key = world.post("/v1/management-keys", made).await.expect(201);
-    let table = include_str!("../../../src/dashboard/pages/mod.rs")
-        .replace("OpenId::CALLBACK", "\"/sign-in/openid/callback\"");
+    let table = concat!(
+        include_str!("../../../src/dashboard/pages/mod.rs"),
+        include_str!("../../../src/dashboard/pages/keys/mod.rs")
+    );
+    let table = table.replace("OpenId::CALLBACK", "\"/sign-in/openid/callback\"");
     let entries = table.split(".route(").skip(1).map(|entry| {
         let (path, rest) = entry.split_once('"').and_then(|(_, rest)| rest.split_once('"')).unwrap();
         let is_of_management = path.contains("management-keys");
@@ -107,7 +113,7 @@ pub async fn addresses(world: &World) -> Vec<Address> {
         assert!(!filled.contains('{'), "the tests know nothing to stand for {filled}");
         let handlers = rest.split("\n    }").next().unwrap_or(rest);
         let is_shown = handlers.contains("get(");
-        Address { path: filled, is_shown, is_sent_to: handlers.contains("post(") }
+        Address { pattern: path.to_owned(), path: filled, is_shown, is_sent_to: handlers.contains("post(") }
     });
     let addresses: Vec<Address> = entries.collect();
     assert!(addresses.len() > 40, "the table was not read: {addresses:?}");
