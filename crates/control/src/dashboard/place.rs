@@ -11,7 +11,7 @@ use super::Dashboard;
 use super::answer::Failure;
 use super::look::{Crumb, Frame, Icon, NavGroup, NavItem};
 use super::visit::Visit;
-use crate::use_cases::{Asked, SeenProject};
+use crate::use_cases::{Asked, ControlError, SeenProject};
 
 /// A page of a project.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -144,6 +144,10 @@ impl OrganizationPlace {
     /// Where there is none, or none for them.
     pub async fn find(dashboard: &Dashboard, visit: &Visit, id: OrganizationId) -> Result<Self, Failure> {
         let asked = visit.in_organization(id);
+        // As with what does not exist: who has no place there is not told that there is something.
+        if !asked.caller.is_seated() {
+            return Err(ControlError::NotFound.into());
+        }
         let organization = dashboard.control.organization(&asked, id).await?;
         Ok(OrganizationPlace { asked, organization })
     }
