@@ -59,8 +59,8 @@ fn span(seconds: u64) -> Option<String> {
     let seconds = i64::try_from(seconds).unwrap_or(i64::MAX);
     let (count, unit) = match seconds {
         ..MINUTE => return None,
-        ..HOUR => (seconds / MINUTE, "minute"),
-        ..DAY => (seconds / HOUR, "hour"),
+        MINUTE..HOUR => (seconds / MINUTE, "minute"),
+        HOUR..DAY => (seconds / HOUR, "hour"),
         _ if seconds < 60 * DAY => (seconds / DAY, "day"),
         // The nearest: ninety days less a second are three months.
         _ if seconds < 730 * DAY => ((seconds + 15 * DAY) / (30 * DAY), "month"),

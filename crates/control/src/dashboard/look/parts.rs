@@ -222,10 +222,10 @@ pub fn copy_button(copies: &str, what: &str) -> Markup {
 
 /// How much of a limit is used, drawn. `used` may pass `limit`: the bar is full then.
 pub fn gauge(title: &str, figures: impl Render, used: u64, limit: u64) -> Markup {
-    let percent = if limit == 0 { 100 } else { (used.saturating_mul(100) / limit).min(100) };
+    let percent = used.saturating_mul(100).checked_div(limit).map_or(100, |percent| percent.min(100));
     let tone = match percent {
         ..80 => Tone::Plain,
-        ..100 => Tone::Warn,
+        80..100 => Tone::Warn,
         _ => Tone::Bad,
     };
     html! {

@@ -53,12 +53,12 @@ pub(super) struct Guesses {
 
 impl Guesses {
     /// Counts a guess from a known device.
-    fn from_device(&self, device: Device, now: i64) -> Result<()> {
+    fn by_device(&self, device: Device, now: i64) -> Result<()> {
         take(&self.devices, device, &GUESSES, now)
     }
 
     /// Counts a guess from anywhere else.
-    fn from_network(&self, network: Option<IpAddr>, account: [u8; 32], now: i64) -> Result<()> {
+    fn by_network(&self, network: Option<IpAddr>, account: [u8; 32], now: i64) -> Result<()> {
         if let Some(network) = network {
             take(&self.networks, network_of(network), &NETWORK, now)?;
         }
@@ -92,10 +92,10 @@ impl Control {
         let device = device.and_then(|text| self.known_device(text, person.as_ref()?, hash.as_ref()));
         let now = self.engine.clock().boottime_nanos();
         match device {
-            Some(device) => self.people.guesses.from_device(device, now)?,
+            Some(device) => self.people.guesses.by_device(device, now)?,
             None => {
                 let account = Sha256::digest(email.as_bytes()).into();
-                self.people.guesses.from_network(visitor.origin.address, account, now)?;
+                self.people.guesses.by_network(visitor.origin.address, account, now)?;
             }
         }
         let may = person.as_ref().is_some_and(Person::is_active);
@@ -154,7 +154,7 @@ impl Control {
     /// Counts an attempt of somebody who is signed in to show once more who they are.
     pub(super) fn count_own_guess(&self, session: keyward_core::id::SessionId) -> Result<()> {
         let now = self.engine.clock().boottime_nanos();
-        self.people.guesses.from_device(session.as_u128().to_be_bytes(), now)
+        self.people.guesses.by_device(session.as_u128().to_be_bytes(), now)
     }
 }
 

@@ -102,7 +102,7 @@ async fn w05_sessions_are_listed_and_ended_one_by_one_or_all_others() {
     let world = World::with("standard").await;
     let first = world.member("ada@example.com", Role::Owner).await;
     let other = world.member("bob@example.com", Role::Owner).await;
-    let sign_in = || world.control.sign_in("ada@example.com", &first_password(), None, &NOWHERE);
+    let sign_in = || world.control.sign_in("ada@example.com", first_password(), None, &NOWHERE);
     let (second, third) = (sign_in().await.unwrap(), sign_in().await.unwrap());
     let me = current(&world.control, &third).await;
     let listed = world.control.sessions(&me).await.unwrap();

@@ -152,7 +152,7 @@ impl LimitsView<'_> {
                 } @else {
                     p.soft { "Write to support, and name this project: " code { (self.seen.project.id) } "." }
                     div.actions {
-                        @for (label, href) in &contacts { a.button href=(href) { (Icon::Help) "Contact support: " (label) } }
+                        @for (label, href) in &contacts { a.button.wraps href=(href) { (Icon::Help) "Contact support: " (label) } }
                     }
                 }
             },

@@ -19,8 +19,8 @@ use super::gate::gate;
 use crate::dashboard::Dashboard;
 use crate::dashboard::answer::{Failure, Page, fault_of, form_notice, go_to};
 use crate::dashboard::form::{Asking, Form};
-use crate::dashboard::look::moments;
 use crate::dashboard::look::parts::{self, Field, Input, Tone, badge, copy_button};
+use crate::dashboard::look::{Icon, moments};
 use crate::dashboard::place::{ProjectPlace, ProjectTab};
 use crate::dashboard::visit::Visit;
 use crate::use_cases::{ControlError, ProjectEdit, SeenProject};
@@ -127,7 +127,7 @@ impl<'a> SettingsView<'a> {
                 @if self.may_write {
                     form.row method="post" action=(action) {
                         (field.line("text", self.name, Input { max_chars: Some(100), autocomplete: Some("off"), ..Input::REQUIRED }))
-                        button.button.primary type="submit" { "Save name" }
+                        button.button.primary type="submit" { (Icon::Pencil) "Save name" }
                     }
                 } @else {
                     dl.facts { dt { "Name" } dd { (self.seen.project.name) } }
