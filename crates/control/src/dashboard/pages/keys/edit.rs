@@ -18,8 +18,8 @@ use super::{KeyPlace, called, create, list_path, offers};
 use crate::dashboard::Dashboard;
 use crate::dashboard::answer::{Failure, Page, fault_of, form_notice, go_to};
 use crate::dashboard::form::Form;
+use crate::dashboard::look::moments;
 use crate::dashboard::look::parts::{Field, Input};
-use crate::dashboard::look::{Icon, moments};
 use crate::dashboard::place::ProjectTab;
 use crate::dashboard::visit::Visit;
 use crate::use_cases::keys::{KeyEdit, SeenKey};
@@ -184,7 +184,7 @@ impl EditView<'_> {
                     (self.fields())
                     div.actions.end {
                         a.button href=(self.list) { "Cancel" }
-                        button.button.primary type="submit" { (Icon::Pencil) "Save changes" }
+                        button.button.primary type="submit" { "Save changes" }
                     }
                 } }
                 @if self.contract.key.disable && self.seen.standing() == Standing::Active {

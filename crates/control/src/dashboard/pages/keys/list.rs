@@ -124,7 +124,8 @@ impl Loaded {
         let (asked, project) = (&place.asked, place.seen.project.id);
         let mut live = Vec::new();
         for standing in Standing::ALL.into_iter().filter(|standing| standing.is_live()) {
-            let question = KeyQuestion { standing: Some(standing), limit: SHOWN, ..KeyQuestion::default() };
+            // One more than a part has: whether they all stand on the first is to be known.
+            let question = KeyQuestion { standing: Some(standing), limit: SHOWN + 1, ..KeyQuestion::default() };
             live.extend(control.keys(asked, project, &question).await?.items);
         }
         let mut found = control.search_keys(asked, project, &filter.search()).await?;
@@ -138,7 +139,7 @@ impl Loaded {
         let today = control.traffic_today(asked, project).await?;
         let hour = match live.len() {
             ..2 => TrafficByKey::new(),
-            _ => control.traffic_lately(asked, project).await?,
+            _ => control.traffic_of_an_hour(asked, project).await?,
         };
         Ok(Loaded { filter, found, live, today, hour })
     }
@@ -185,7 +186,7 @@ pub struct ListView<'a> {
     pub live: &'a [SeenKey],
     /// How they are used today.
     pub today: &'a TrafficByKey,
-    /// How the live ones were used in this hour and the last, where there are several.
+    /// How the live ones were used in the last hour, where there are several.
     pub hour: &'a TrafficByKey,
     /// What is shown of the list.
     pub filter: &'a Filter,
