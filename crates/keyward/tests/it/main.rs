@@ -8,6 +8,7 @@ mod browser;
 mod clients;
 mod conformance;
 mod contracts;
+mod dashboard;
 mod edge;
 mod harness;
 mod input;

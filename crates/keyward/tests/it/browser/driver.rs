@@ -84,6 +84,11 @@ impl Driver {
         })
     }
 
+    /// Where the browser keeps its files.
+    pub fn folder(&self) -> &std::path::Path {
+        self.folder.path()
+    }
+
     /// The session, for one of its commands.
     pub fn client(&self) -> &Client {
         self.client.as_ref().unwrap()

@@ -74,6 +74,7 @@ impl Browser {
     /// What makes the page too wide.
     fn too_wide(&self) -> String {
         let script = "return [...document.querySelectorAll('body *')] \
+            .filter((element) => !element.parentElement.closest('.scroll, nav.side')) \
             .filter((element) => element.getBoundingClientRect().right > arguments[0] + 1) \
             .slice(0, 5).map((element) => element.outerHTML.slice(0, 120)).join(' | ')";
         text(&self.run(script, vec![json!(self.window().pixels().0)]))

@@ -154,5 +154,6 @@ fn the_mail_server_tells_what_came_in() {
     say("Subject: =?utf-8?q?Gr=C3=BC=C3=9Fe?=\r\n\r\nhello\r\n.", "250");
     let mail = server.next();
     assert_eq!((mail.from.as_str(), mail.to.as_slice()), ("a@example.test", &["b@example.test".to_owned()][..]));
+    assert!(mail.html.is_none() && mail.raw.contains("=?utf-8?q?"));
     assert_eq!((mail.subject.as_deref(), mail.text.as_deref().map(str::trim)), (Some("Grüße"), Some("hello")));
 }

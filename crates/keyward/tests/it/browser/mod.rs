@@ -5,7 +5,15 @@
 
 mod driver;
 mod faults;
+mod first;
+mod leaving;
 mod looking;
 mod page;
+mod pages;
+mod payloads;
+mod provider;
+mod scripts;
+mod vendors;
+mod world;
 
 pub use page::{Browser, Colours, Size};

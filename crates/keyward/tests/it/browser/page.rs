@@ -58,6 +58,7 @@ impl Browser {
     fn with(scripts: Scripts) -> Self {
         let browser = Browser { driver: Driver::start(scripts), size: Size::Desktop.into() };
         browser.size(Size::Desktop);
+        browser.colours(Colours::Light);
         browser
     }
 
@@ -71,7 +72,9 @@ impl Browser {
 
     pub fn colours(&self, colours: Colours) {
         let value = if colours == Colours::Dark { "dark" } else { "light" };
-        let features = json!({"features": [{"name": "prefers-color-scheme", "value": value}]});
+        // Colours that are on their way from one to the other are nobody's to judge.
+        let still = json!({"name": "prefers-reduced-motion", "value": "reduce"});
+        let features = json!({"features": [{"name": "prefers-color-scheme", "value": value}, still]});
         self.driver.devtools("Emulation.setEmulatedMedia", features);
     }
 
@@ -135,7 +138,9 @@ impl Browser {
     #[track_caller]
     pub fn see(&self, text: &str) {
         let shown = patiently(|| plain(&self.text()).contains(&plain(text)).then_some(()));
-        assert!(shown.is_some(), "{} does not show {text:?}, but:\n{}", self.url(), self.text());
+        if shown.is_none() {
+            self.lacks(&format!("{text:?}"));
+        }
     }
 
     /// Panics if the page shows this text now.
@@ -157,6 +162,41 @@ impl Browser {
     #[track_caller]
     pub fn offers(&self, name: &str) -> bool {
         !self.run(FIND, vec![json!("control"), json!(name), Value::Null]).is_null()
+    }
+
+    /// The cookies of this site, those that scripts cannot read included.
+    #[track_caller]
+    pub fn cookies(&self) -> Vec<(String, String)> {
+        let cookies = self.driver.wait(self.driver.client().get_all_cookies());
+        cookies.iter().map(|cookie| (cookie.name().to_owned(), cookie.value().to_owned())).collect()
+    }
+
+    /// Sets a cookie of the page's site.
+    #[track_caller]
+    pub fn set_cookie(&self, name: &str, value: &str) {
+        self.driver.devtools(
+            "Network.setCookie",
+            json!({"name": name, "value": value, "url": self.url(), "httpOnly": true}),
+        );
+    }
+
+    /// The browser's own files that hold this text.
+    pub fn files_with(&self, text: &str) -> Vec<String> {
+        let mut found = Vec::new();
+        let mut folders = vec![self.driver.folder().to_owned()];
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(folder).unwrap().flatten() {
+                let path = entry.path();
+                if path.is_dir() && !path.is_symlink() {
+                    folders.push(path);
+                } else if std::fs::read(&path)
+                    .is_ok_and(|held| held.windows(text.len()).any(|part| part == text.as_bytes()))
+                {
+                    found.push(path.display().to_string());
+                }
+            }
+        }
+        found
     }
 
     // ---- doing
@@ -216,6 +256,18 @@ impl Browser {
         self.driver.wait(self.driver.client().execute(script, arguments))
     }
 
+    /// Panics with all that the page shows, and leaves a picture of it.
+    #[track_caller]
+    fn lacks(&self, what: &str) -> ! {
+        let test = std::thread::current().name().unwrap_or("test").replace("::", "-");
+        self.screenshot(&format!("failed-{test}"));
+        panic!(
+            "{} does not show {what}, but (see target/screenshots/failed-{test}.png):\n{}",
+            self.url(),
+            self.text()
+        )
+    }
+
     #[track_caller]
     fn element(&self, what: &str, name: &str, scope: Value) -> Element {
         let look = || {
@@ -225,7 +277,7 @@ impl Browser {
             Some(ElementRef::from(found.get(ELEMENT)?.as_str()?.to_owned()))
         };
         let found = patiently(look);
-        let id = found.unwrap_or_else(|| panic!("{} has no {what} {name:?}, but:\n{}", self.url(), self.text()));
+        let id = found.unwrap_or_else(|| self.lacks(&format!("a {what} {name:?}")));
         Element::from_element_id(self.driver.client().clone(), id)
     }
 }

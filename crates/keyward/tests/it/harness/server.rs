@@ -23,6 +23,9 @@ pub struct Started {
     pub project: String,
     pub key_id: String,
     pub secret: Option<String>,
+    /// A link that signs the first operator in, once.
+    #[serde(default)]
+    pub sign_in_url: String,
 }
 
 /// A running Keyward. Killed when dropped; its folder goes with it.
