@@ -26,11 +26,17 @@ pub struct Confirmation<'a> {
 impl Confirmation<'_> {
     /// Draws it.
     pub fn draw(&self) -> Markup {
+        self.draw_sending(None)
+    }
+
+    /// Draws it so that its form says exactly what is to be: a field that is not seen, by name and value.
+    pub fn draw_sending(&self, hidden: Option<(&str, &str)>) -> Markup {
         html! {
             div.alone.stack {
                 h1 { (self.question) }
                 section.card { form.inner method="post" action=(self.action) {
                     (notice(Tone::Warn, &self.consequences))
+                    @if let Some((name, value)) = hidden { input type="hidden" name=(name) value=(value); }
                     @if let Some(name) = self.name {
                         p { "To confirm, type the name: " strong { (name) } }
                         (Field::new("name", "Name").fault(self.fault).line("text", "", Input {

@@ -70,13 +70,14 @@ pub async fn page(
 pub async fn accept_as_new(
     State(dashboard): State<Dashboard>,
     Guest(visitor): Guest,
+    before: Option<Visit>,
     Path(secret): Path<String>,
     Form(form): Form<NewForm>,
 ) -> Result<Response, Failure> {
     let seen = look(&dashboard, &secret).await?;
     let password = Secret::new(form.password);
     match dashboard.control.accept_invitation_as_new(&secret, &form.name, &password, &visitor).await {
-        Ok(signed_in) => Ok(let_in(&dashboard, &signed_in, &place_of(&seen))),
+        Ok(signed_in) => let_in(&dashboard, &signed_in, before, &place_of(&seen)).await,
         Err(error @ ControlError::SignInFirst) => {
             let view = view(&dashboard, &secret, &seen, Holder::Known, Some(&error));
             Ok(view.page().with_status(StatusCode::CONFLICT).into_response())
@@ -98,7 +99,7 @@ pub async fn accept(
     let seen = look(&dashboard, &secret).await?;
     let accepted = dashboard.control.accept_invitation(&secret, &visit.current, &visit.visitor).await;
     match accepted {
-        Ok(signed_in) => Ok(let_in(&dashboard, &signed_in, &place_of(&seen))),
+        Ok(signed_in) => let_in(&dashboard, &signed_in, Some(visit), &place_of(&seen)).await,
         Err(ControlError::Invalid(_)) => {
             let holder = Holder::Another { email: &visit.person().email };
             let view = view(&dashboard, &secret, &seen, holder, None);

@@ -91,7 +91,7 @@ pub async fn callback(
                 _ => dashboard.control.sign_in_with_identity(&claims, &visitor).await,
             };
             match signed_in {
-                Ok(signed_in) => let_in(&dashboard, &signed_in, own_path(&next)),
+                Ok(signed_in) => let_in(&dashboard, &signed_in, visit, own_path(&next)).await?,
                 Err(error) => unknown(error, provider.title())?,
             }
         }

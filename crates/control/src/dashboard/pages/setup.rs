@@ -14,7 +14,7 @@ use crate::dashboard::answer::{Failure, Page, fault_of, form_notice};
 use crate::dashboard::form::Form;
 use crate::dashboard::look::Frame;
 use crate::dashboard::look::parts::{Field, Input};
-use crate::dashboard::visit::Guest;
+use crate::dashboard::visit::{Guest, Visit};
 use crate::use_cases::ControlError;
 use crate::use_cases::people::NewPerson;
 
@@ -42,13 +42,14 @@ pub async fn page(State(dashboard): State<Dashboard>, Path(secret): Path<String>
 pub async fn submit(
     State(dashboard): State<Dashboard>,
     Guest(visitor): Guest,
+    before: Option<Visit>,
     Path(secret): Path<String>,
     Form(form): Form<SetupForm>,
 ) -> Result<Response, Failure> {
     let SetupForm { email, name, password } = form;
     let wish = NewPerson { email, name, password: Secret::new(password) };
     match dashboard.control.set_up(&secret, &wish, &visitor).await {
-        Ok(signed_in) => Ok(let_in(&dashboard, &signed_in, "/")),
+        Ok(signed_in) => let_in(&dashboard, &signed_in, before, "/").await,
         Err(error @ (ControlError::Invalid(_) | ControlError::RateLimited { .. })) => {
             let view = SetupView { secret: &secret, email: &wish.email, name: &wish.name, error: Some(&error) };
             Ok(view.page().with_status(StatusCode::UNPROCESSABLE_ENTITY).into_response())

@@ -56,10 +56,7 @@ pub async fn submit(
     let device = dashboard.site.read_cookie(&headers, DEVICE_COOKIE);
     let password = Secret::new(form.password);
     match dashboard.control.sign_in(&form.email, &password, device, &visitor).await {
-        Ok(signed_in) => {
-            end_before(&dashboard, before).await?;
-            Ok(let_in(&dashboard, &signed_in, own_path(&form.next)))
-        }
+        Ok(signed_in) => let_in(&dashboard, &signed_in, before, own_path(&form.next)).await,
         Err(
             error @ (ControlError::BadCredentials | ControlError::RateLimited { .. } | ControlError::Invalid(_)),
         ) => {
@@ -83,21 +80,22 @@ pub async fn sign_out(State(dashboard): State<Dashboard>, visit: Visit) -> Resul
     Ok(response)
 }
 
-/// Ends the session that a browser had before it signed in anew: its cookie is replaced (trust.md W04).
-pub async fn end_before(dashboard: &Dashboard, before: Option<Visit>) -> Result<(), Failure> {
-    match before {
-        Some(visit) => Ok(dashboard.control.sign_out(&visit.current).await?),
-        None => Ok(()),
+/// The way in for somebody who has just signed in, by whatever means. The session that the browser had before ends: its
+/// cookie is replaced (trust.md W04).
+pub async fn let_in(
+    dashboard: &Dashboard,
+    signed_in: &SignedIn,
+    before: Option<Visit>,
+    path: &str,
+) -> Result<Response, Failure> {
+    if let Some(visit) = before {
+        dashboard.control.sign_out(&visit.current).await?;
     }
-}
-
-/// The way in for somebody who has just signed in, by whatever means.
-pub fn let_in(dashboard: &Dashboard, signed_in: &SignedIn, path: &str) -> Response {
     let mut response = go_to(path);
     set_cookie(&mut response, &dashboard.site.cookie(SESSION_COOKIE, signed_in.secret.expose(), None));
     let device = dashboard.site.cookie(DEVICE_COOKIE, signed_in.device.expose(), Some(DEVICE_SECONDS));
     set_cookie(&mut response, &device);
-    response
+    Ok(response)
 }
 
 /// Sends a cookie along.

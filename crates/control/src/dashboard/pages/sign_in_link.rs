@@ -6,7 +6,7 @@ use axum::response::{IntoResponse, Response};
 use keyward_core::people::Person;
 use maud::{Markup, html};
 
-use super::sign_in::{end_before, let_in};
+use super::sign_in::let_in;
 use crate::dashboard::Dashboard;
 use crate::dashboard::answer::{Failure, Page};
 use crate::dashboard::look::{Frame, Icon};
@@ -31,8 +31,7 @@ pub async fn submit(
 ) -> Result<Response, Failure> {
     let signed_in = dashboard.control.sign_in_with_link(&secret, &visitor).await;
     let signed_in = signed_in.map_err(|error| Failure::of_link(error, SPENT))?;
-    end_before(&dashboard, before).await?;
-    Ok(let_in(&dashboard, &signed_in, "/"))
+    let_in(&dashboard, &signed_in, before, "/").await
 }
 
 /// What the page shows.

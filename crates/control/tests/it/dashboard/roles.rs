@@ -46,7 +46,7 @@ const CHANGES: &[(&str, Least, &str)] = &[
     ("/operator/log", Least::Operator, ""),
     ("/operator/people/invite", Least::Operator, "email=op2%40example.com"),
     ("/operator/people/{person}/sign-in-link", Least::Operator, ""),
-    ("/operator/people/{person}/operator", Least::Operator, ""),
+    ("/operator/people/{person}/operator", Least::Operator, "operator=yes"),
     ("/operator/people/{person}/disable", Least::Operator, ""),
     ("/operator/people/{person}/enable", Least::Operator, ""),
     ("/operator/invitations/{invitation}/withdraw", Least::Operator, ""),

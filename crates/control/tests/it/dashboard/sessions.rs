@@ -47,6 +47,27 @@ async fn w04_a_session_brought_along_is_never_taken_over() {
 }
 
 #[tokio::test]
+async fn w04_by_whichever_way_somebody_comes_in_the_session_before_is_over() {
+    let world = World::with("standard").await;
+    let ada = world.member("ada@example.com", Role::Owner).await.person.id;
+    let sign_in = async || world.submit("", "/sign-in", SIGN_IN).await;
+    let setup = world.control.begin_setup().await.unwrap().unwrap();
+    let link = world.control.make_sign_in_link(&World::machine(), ada).await.unwrap();
+    let invited = world.invited("new@example.com", Role::Viewer).await.secret.secret().unwrap();
+    let new = "name=New&password=sesame+of+eleven+gardens";
+    for (path, form) in [
+        ("/sign-in".to_owned(), SIGN_IN.to_owned()),
+        (format!("/setup/{}", setup.expose()), format!("email=op@example.com&{new}")),
+        (format!("/sign-in/link/{}", link.expose()), String::new()),
+        (format!("/invitations/{}", invited.expose()), new.to_owned()),
+    ] {
+        let before = new_session(&sign_in().await).unwrap();
+        let after = new_session(&world.submit(&before, &path, &form).await).expect(&path);
+        assert!(opens(&world, &after).await && !opens(&world, &before).await, "{path}");
+    }
+}
+
+#[tokio::test]
 async fn w05_a_cookie_opens_nothing_after_its_session() {
     let world = World::with("standard").await;
     world.member("ada@example.com", Role::Owner).await;

@@ -143,3 +143,27 @@ async fn k06_a_management_key_is_shown_once_and_made_once_however_often_its_form
     let listed = world.open(session, &settings).await.expect(200);
     assert!(!listed.body.contains(&secret) && listed.body.matches("/rotate\"").count() == 1, "{}", listed.body);
 }
+
+#[tokio::test]
+async fn somebody_becomes_what_was_asked_about_however_often_the_answer_is_sent() {
+    let world = World::with("standard").await;
+    let operator = world.first_operator().await;
+    let session = operator.secret.expose();
+    let ada = world.member("ada@example.com", Role::Developer).await.person.id;
+    let path = format!("/operator/people/{ada}/operator");
+    for (wish, is_operator) in [("yes", true), ("no", false)] {
+        let page = world.open(session, &path).await.expect(200);
+        assert!(page.body.contains(&format!("name=\"operator\" value=\"{wish}\"")), "{}", page.body);
+        for _ in 0..2 {
+            let done = world.submit(session, &path, &format!("operator={wish}")).await;
+            assert!(target(&done).ends_with("?done=operator"));
+            let found = world.control.person(&World::machine(), ada).await.unwrap();
+            assert_eq!(found.is_operator, is_operator);
+        }
+    }
+    let before = world.revision().await;
+    for form in ["", "operator=", "operator=maybe"] {
+        assert!(world.submit(session, &path, form).await.status.is_client_error(), "{form}");
+    }
+    assert_eq!(world.revision().await, before);
+}

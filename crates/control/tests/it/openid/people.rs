@@ -103,6 +103,11 @@ async fn who_has_linked_an_account_signs_in_with_it() {
     let mut elsewhere = Browser::default();
     let answer = elsewhere.go(&world, &provider, "/sign-in/openid", "next=/account").await.expect(303);
     assert_eq!((location(&answer), elsewhere.is_signed_in()), ("/account", true));
+    // Signing in again ends the session before (trust.md W04).
+    let mut before = Browser(elsewhere.0.clone());
+    elsewhere.go(&world, &provider, "/sign-in/openid", "next=/account").await.expect(303);
+    elsewhere.get(&world, "/account", "same-origin").await.expect(200);
+    before.get(&world, "/account", "same-origin").await.expect(303);
     // Somebody else at the provider, with the same address.
     provider.plan().claims = json!({"sub": "eve"});
     let mut eve = Browser::default();

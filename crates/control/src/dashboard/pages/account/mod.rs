@@ -81,7 +81,7 @@ pub async fn change_password(
 ) -> Result<Response, Failure> {
     let (old, new) = (form.old_password.map(Secret::new), Secret::new(form.password));
     match dashboard.control.change_password(&visit.current, old.as_ref(), &new, &visit.visitor).await {
-        Ok(signed_in) => Ok(let_in(&dashboard, &signed_in, "/account?done=password")),
+        Ok(signed_in) => let_in(&dashboard, &signed_in, Some(visit), "/account?done=password").await,
         Err(error) => {
             let status = match error {
                 ControlError::BadCredentials | ControlError::Invalid(_) => StatusCode::UNPROCESSABLE_ENTITY,

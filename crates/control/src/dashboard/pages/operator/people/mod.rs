@@ -48,6 +48,22 @@ pub struct InviteForm {
     email: String,
 }
 
+/// What the form that was asked about an operator sends: what they are to be, so that sending it twice, or after another
+/// operator did the same, changes nothing more.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OperatorForm {
+    operator: IsOperator,
+}
+
+/// Whether somebody is to be an operator.
+#[derive(PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum IsOperator {
+    Yes,
+    No,
+}
+
 /// The list.
 pub async fn page(
     State(dashboard): State<Dashboard>,
@@ -147,7 +163,20 @@ pub async fn ask_to_set_operator(
             html! { p { "Operators see and manage every organization, every key's record and all people. They are signed out everywhere, and sign in anew." } },
         ),
     };
-    Ok(ask(&visit, id, "operator", &question, button, words).into_response())
+    let back = path(id);
+    let action = format!("{back}/operator");
+    let question = question.as_str();
+    let asked = Confirmation {
+        question,
+        consequences: words,
+        action: &action,
+        button,
+        back: &back,
+        name: None,
+        fault: None,
+    };
+    let wish = if person.is_operator { "no" } else { "yes" };
+    Ok(page_of(&visit, "People", asked.draw_sending(Some(("operator", wish)))).into_response())
 }
 
 /// Makes somebody an operator, or no longer one.
@@ -155,9 +184,9 @@ pub async fn set_operator(
     State(dashboard): State<Dashboard>,
     visit: Visit,
     Path(id): Path<PersonId>,
+    Form(form): Form<OperatorForm>,
 ) -> Result<Response, Failure> {
-    let (asked, person) = find(&dashboard, &visit, id).await?;
-    dashboard.control.set_operator(&asked, id, !person.is_operator).await?;
+    dashboard.control.set_operator(&visit.as_operator()?, id, form.operator == IsOperator::Yes).await?;
     match visit.person().id == id {
         true => Ok(go_to("/sign-in")),
         false => Ok(go_to(&format!("{}?done=operator", path(id)))),
