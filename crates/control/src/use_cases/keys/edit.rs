@@ -8,6 +8,7 @@ use keyward_core::contract::Contract;
 use keyward_core::id::KeyId;
 use keyward_core::key::{Key, Metadata, Standing};
 use keyward_core::permission::Permission;
+use keyward_core::scope::Scopes;
 use keyward_verify::InForce;
 
 use super::{SeenKey, rules};
@@ -87,7 +88,7 @@ fn decide(key: &Key, edit: &KeyEdit, contract: &Contract, now: Timestamp) -> Res
     let scopes = match &edit.scopes {
         Edit::Keep => Ok(key.scopes.clone()),
         Edit::Clear => Err("must be a list of strings".into()),
-        Edit::Set(scopes) => rules::scopes(scopes, contract),
+        Edit::Set(scopes) => rescoped(key, scopes, contract),
     };
     if let Some(scopes) = faults.take("scopes", scopes) {
         changes.extend((scopes != key.scopes).then_some(KeyChange::Rescoped { scopes }));
@@ -108,6 +109,14 @@ fn decide(key: &Key, edit: &KeyEdit, contract: &Contract, now: Timestamp) -> Res
 }
 
 type Checked<T> = std::result::Result<T, String>;
+
+/// Scopes that a key has already may stay, also where a later contract does not name them any more.
+fn rescoped(key: &Key, asked: &[String], contract: &Contract) -> Checked<Scopes> {
+    let is_held = |scope: &&String| key.scopes.iter().any(|held| held == scope.as_str());
+    let added: Vec<String> = asked.iter().filter(|scope| !is_held(scope)).cloned().collect();
+    rules::scopes(&added, contract)?;
+    Scopes::new(asked).map_err(|error| error.to_string())
+}
 
 fn name(key: &Key, edit: &Edit<String>, contract: &Contract) -> Checked<Option<String>> {
     match edit {

@@ -3,6 +3,7 @@
 
 mod foreign;
 mod headers;
+mod keys;
 mod roles;
 mod sessions;
 mod ways_in;
