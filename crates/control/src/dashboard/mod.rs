@@ -10,19 +10,21 @@ mod form;
 mod look;
 mod next;
 mod pages;
+mod path;
 mod place;
 mod visit;
 
 use std::sync::Arc;
 
 use axum::extract::{FromRef, Request, State};
-use axum::middleware::{Next, from_fn_with_state};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use http::StatusCode;
 use tower_http::compression::CompressionLayer;
 
 use crate::rest::Rest;
+use crate::rest::caller::AdmittedBy;
 use crate::site::Site;
 use crate::use_cases::Control;
 
@@ -48,6 +50,7 @@ impl FromRef<Dashboard> for Arc<Control> {
 pub fn routes(control: &Arc<Control>, site: Site) -> axum::Router<Rest> {
     let dashboard = Dashboard { control: Arc::clone(control), site: Arc::new(site) };
     pages::routes()
+        .layer(from_fn(tell_who_came))
         .layer(from_fn_with_state(dashboard.clone(), only_our_own_pages_change_anything))
         .route("/assets/{hash}/{*path}", get(assets::serve))
         .layer(CompressionLayer::new())
@@ -70,4 +73,15 @@ async fn only_our_own_pages_change_anything(
         true => next.run(request).await,
         false => answer::Failure::Foreign.into_response(),
     }
+}
+
+/// Tells the log whom a page was shown to, once the page has found that out.
+async fn tell_who_came(mut request: Request, next: Next) -> Response {
+    let came = visit::Came::default();
+    request.extensions_mut().insert(came.clone());
+    let mut response = next.run(request).await;
+    if let Some(person) = came.person() {
+        response.extensions_mut().insert(AdmittedBy(person.to_string()));
+    }
+    response
 }

@@ -2,13 +2,13 @@
 //! Read anew for every request, so that what was taken away is gone with the next click (trust.md T07, W05).
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use axum::extract::{ConnectInfo, FromRequestParts, OptionalFromRequestParts};
 use http::header;
 use http::request::Parts;
 use keyward_core::change::Origin;
-use keyward_core::id::OrganizationId;
+use keyward_core::id::{OrganizationId, PersonId};
 use keyward_core::people::Person;
 
 use super::Dashboard;
@@ -32,6 +32,22 @@ impl FromRequestParts<Dashboard> for Guest {
     }
 }
 
+/// Where a page notes who came, for the log.
+#[derive(Debug, Clone, Default)]
+pub struct Came(Arc<OnceLock<PersonId>>);
+
+impl Came {
+    /// Who came; none where nobody was signed in, or the page did not ask.
+    pub fn person(&self) -> Option<PersonId> {
+        self.0.get().copied()
+    }
+
+    fn note(&self, person: PersonId) {
+        // Whoever is noted first is who the page is for: a request has one session.
+        let _ = self.0.set(person);
+    }
+}
+
 /// Somebody who is signed in.
 #[derive(Debug, Clone)]
 pub struct Visit {
@@ -51,7 +67,12 @@ impl FromRequestParts<Dashboard> for Visit {
             None => None,
         };
         match found {
-            Some(current) => Ok(Visit { current, visitor }),
+            Some(current) => {
+                if let Some(came) = parts.extensions.get::<Came>() {
+                    came.note(current.person.id);
+                }
+                Ok(Visit { current, visitor })
+            }
             // What was to be changed is not changed by coming back to it: only a page is.
             None if parts.method.is_safe() => {
                 let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use keyward_core::change::{Actor, Change, Expect, Idempotency, Origin, Proposal};
 use keyward_core::clock::Timestamp;
 use keyward_core::id::{InvitationId, KeyId, ManagementKeyId, OrganizationId, ProjectId};
+use keyward_core::people::Person;
 use keyward_core::store::StoreError;
 use keyward_verify::InForce;
 use serde::{Deserialize, Serialize};
@@ -98,7 +99,7 @@ impl Control {
         };
         match self.write(proposal).await {
             Err(ControlError::Conflict(Some(expect))) if is_caller(&asked.caller, &expect) => {
-                Err(ControlError::Unauthenticated)
+                Err(self.why_not_the_same(&asked.caller, expect).await?)
             }
             written => committed(written),
         }
@@ -115,6 +116,20 @@ impl Control {
         let Plan { expect, changes, .. } = plan;
         let proposal = Proposal { actor, origin: origin.clone(), at, expect, changes, idempotency: None };
         committed(self.write(proposal).await)
+    }
+
+    /// What to tell a caller that has changed since it was let in: a person who only has another name, say, is who they
+    /// were, and asks again.
+    async fn why_not_the_same(&self, caller: &Caller, stale: Expect) -> Result<ControlError> {
+        let Caller::Person { person: before, .. } = caller else { return Ok(ControlError::Unauthenticated) };
+        let now = self.store.person(before.id).await?;
+        let has_kept = |now: &Person| {
+            now.is_active() && now.is_operator == before.is_operator && now.memberships == before.memberships
+        };
+        Ok(match now.is_some_and(|now| has_kept(&now)) {
+            true => ControlError::Conflict(Some(stale)),
+            false => ControlError::Unauthenticated,
+        })
     }
 
     /// Waits until all that is written is in force: the guarantee of a change that had been made before.

@@ -138,6 +138,50 @@ impl Control {
         limit: u32,
     ) -> Result<Listed<ManagementKey>> {
         asked.require(Permission::ManagementKeysRead)?;
+        self.management_keys_within(asked.caller.boundary(), before, limit).await
+    }
+
+    /// An organization's management keys and those of its projects, newest first; for an operator too only those.
+    ///
+    /// # Errors
+    /// Where there is no organization that the caller reaches.
+    pub async fn management_keys_of(
+        &self,
+        asked: &Asked,
+        organization: OrganizationId,
+        before: Option<Revision>,
+        limit: u32,
+    ) -> Result<Listed<ManagementKey>> {
+        asked.require(Permission::ManagementKeysRead)?;
+        let organization = self.find_organization(asked, organization).await?;
+        self.management_keys_within(Boundary::Organization(organization.id), before, limit).await
+    }
+
+    /// One of an organization's management keys, or of its projects'.
+    ///
+    /// # Errors
+    /// Where there is none that the caller reaches.
+    pub async fn management_key_of(
+        &self,
+        asked: &Asked,
+        organization: OrganizationId,
+        id: ManagementKeyId,
+    ) -> Result<ManagementKey> {
+        let found = self.management_key(asked, id).await?;
+        let organization = self.find_organization(asked, organization).await?;
+        let own = Boundary::Organization(organization.id);
+        match self.is_within(own, found.boundary, &mut HashMap::new()).await? {
+            true => Ok(found),
+            false => Err(ControlError::NotFound),
+        }
+    }
+
+    async fn management_keys_within(
+        &self,
+        own: Boundary,
+        before: Option<Revision>,
+        limit: u32,
+    ) -> Result<Listed<ManagementKey>> {
         let mut walls = HashMap::new();
         let (mut found, mut before) = (Vec::new(), before);
         while found.len() <= limit as usize {
@@ -145,7 +189,7 @@ impl Control {
             let Some(last) = page.last() else { break };
             before = Some(last.created_revision);
             for key in page {
-                if self.is_within_cached(asked, key.boundary, &mut walls).await? {
+                if self.is_within(own, key.boundary, &mut walls).await? {
                     found.push(key);
                 }
             }
@@ -232,7 +276,7 @@ impl Control {
 
     async fn find_management_key(&self, asked: &Asked, id: ManagementKeyId) -> Result<ManagementKey> {
         let found = self.store.management_key(id).await?.ok_or(ControlError::NotFound)?;
-        match self.is_within(asked, found.boundary).await? {
+        match self.is_within(asked.caller.boundary(), found.boundary, &mut HashMap::new()).await? {
             true => Ok(found),
             false => Err(ControlError::NotFound),
         }
@@ -253,18 +297,13 @@ impl Control {
         }
     }
 
-    /// Whether a boundary lies within the caller's own.
-    async fn is_within(&self, asked: &Asked, boundary: Boundary) -> Result<bool> {
-        self.is_within_cached(asked, boundary, &mut HashMap::new()).await
-    }
-
-    async fn is_within_cached(
+    /// Whether a boundary lies within another.
+    async fn is_within(
         &self,
-        asked: &Asked,
+        own: Boundary,
         boundary: Boundary,
         walls: &mut HashMap<ProjectId, Option<OrganizationId>>,
     ) -> Result<bool> {
-        let own = asked.caller.boundary();
         match (own, boundary) {
             (Boundary::Everything, Boundary::Everything) => Ok(true),
             (_, Boundary::Everything) | (Boundary::Project(_), Boundary::Organization(_)) => Ok(false),

@@ -1,6 +1,6 @@
 //! The start, and an organization's projects.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use keyward_core::id::OrganizationId;
 use keyward_core::permission::Permission;
@@ -14,6 +14,7 @@ use crate::dashboard::answer::{Failure, Page, go_to};
 use crate::dashboard::form::Asking;
 use crate::dashboard::look::parts::{self, Tone, badge, number};
 use crate::dashboard::look::{Frame, Icon};
+use crate::dashboard::path::Path;
 use crate::dashboard::place::{OrganizationPlace, OrganizationTab, role_word};
 use crate::dashboard::visit::Visit;
 use crate::use_cases::{ControlError, SeenProject};

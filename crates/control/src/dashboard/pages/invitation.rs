@@ -1,7 +1,7 @@
 //! An invitation, as whoever holds its link sees it: somebody new chooses a name and a password, who has an account signs
 //! in, who is signed in accepts, and anybody else is told whom it is for.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use keyward_core::people::{InvitedTo, Role};
@@ -17,6 +17,7 @@ use crate::dashboard::answer::{Failure, Page, form_notice};
 use crate::dashboard::form::Form;
 use crate::dashboard::look::parts::{Field, Input, Tone, notice};
 use crate::dashboard::look::{Frame, moments};
+use crate::dashboard::path::Path;
 use crate::dashboard::visit::{Guest, Visit};
 use crate::use_cases::ControlError;
 use crate::use_cases::people::SeenInvitation;

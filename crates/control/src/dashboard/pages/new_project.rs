@@ -1,7 +1,7 @@
 //! A new project of an organization: which API it opens, for real traffic or for trying things out, and for operators on
 //! which plan. Where the contract issues a first key with it, its secret is shown here, once.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use keyward_core::id::OrganizationId;
@@ -15,6 +15,7 @@ use crate::dashboard::Dashboard;
 use crate::dashboard::answer::{Failure, Page, fault_of, form_notice, go_to};
 use crate::dashboard::form::Form;
 use crate::dashboard::look::parts::{self, Choice, Field, Input, Tone, check, notice, select};
+use crate::dashboard::path::Path;
 use crate::dashboard::place::{OrganizationPlace, OrganizationTab};
 use crate::dashboard::visit::Visit;
 use crate::use_cases::{ControlError, Disclosure, NewProject, OpenApi, SeenProject};

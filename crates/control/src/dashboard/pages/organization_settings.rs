@@ -1,6 +1,6 @@
 //! What can be set about an organization: its name. Below it stand its management keys, which are pages of their own.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use keyward_core::clock::Timestamp;
@@ -18,6 +18,7 @@ use crate::dashboard::answer::{Failure, Page, fault_of, go_to};
 use crate::dashboard::form::{Asking, Form};
 use crate::dashboard::look::moments::on_day;
 use crate::dashboard::look::parts::{self, Field, Input, Tone, badge};
+use crate::dashboard::path::Path;
 use crate::dashboard::place::{OrganizationPlace, OrganizationTab};
 use crate::dashboard::visit::Visit;
 use crate::use_cases::ControlError;

@@ -1,6 +1,6 @@
 //! Setting Keyward up: whoever has the link from the console becomes the first operator. Afterwards there is no such page.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use keyward_core::secret::Secret;
@@ -14,6 +14,7 @@ use crate::dashboard::answer::{Failure, Page, fault_of, form_notice};
 use crate::dashboard::form::Form;
 use crate::dashboard::look::Frame;
 use crate::dashboard::look::parts::{Field, Input};
+use crate::dashboard::path::Path;
 use crate::dashboard::visit::{Guest, Visit};
 use crate::use_cases::ControlError;
 use crate::use_cases::people::NewPerson;

@@ -1,7 +1,7 @@
 //! A link that signs somebody in once: opening it says whom, and changes nothing, because programs that look at links in
 //! mail open them too; its button signs in.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use keyward_core::people::Person;
 use maud::{Markup, html};
@@ -10,6 +10,7 @@ use super::sign_in::let_in;
 use crate::dashboard::Dashboard;
 use crate::dashboard::answer::{Failure, Page};
 use crate::dashboard::look::{Frame, Icon};
+use crate::dashboard::path::Path;
 use crate::dashboard::visit::{Guest, Visit};
 
 /// What is said of a link that signs nobody in.

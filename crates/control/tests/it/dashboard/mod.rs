@@ -4,6 +4,7 @@
 mod foreign;
 mod headers;
 mod keys;
+mod places;
 mod roles;
 mod sessions;
 mod ways_in;

@@ -4,7 +4,7 @@
 mod browser;
 mod view;
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use keyward_core::id::{OrganizationId, SessionId};
@@ -19,6 +19,7 @@ use crate::dashboard::Dashboard;
 use crate::dashboard::answer::{Failure, Page, go_to};
 use crate::dashboard::form::{Asking, Form};
 use crate::dashboard::look::{Crumb, Frame};
+use crate::dashboard::path::Path;
 use crate::dashboard::visit::Visit;
 use crate::use_cases::ControlError;
 

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use axum::body::{Body, Bytes};
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
 use http::{HeaderName, HeaderValue, header};
@@ -19,6 +19,7 @@ use super::told::{Line, words};
 use crate::dashboard::Dashboard;
 use crate::dashboard::answer::Failure;
 use crate::dashboard::form::Asking;
+use crate::dashboard::path::Path;
 use crate::dashboard::place::ProjectPlace;
 use crate::dashboard::visit::Visit;
 use crate::rest::log::EventAnswer;

@@ -6,7 +6,7 @@ mod filter;
 pub mod told;
 pub mod view;
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use keyward_core::id::ProjectId;
 use keyward_core::permission::Permission;
@@ -16,6 +16,7 @@ use self::view::EventsView;
 use crate::dashboard::Dashboard;
 use crate::dashboard::answer::{Failure, Page};
 use crate::dashboard::form::Asking;
+use crate::dashboard::path::Path;
 use crate::dashboard::place::{ProjectPlace, ProjectTab};
 use crate::dashboard::visit::Visit;
 use crate::use_cases::keys::KeyQuestion;

@@ -1,7 +1,7 @@
 //! Making a key: the form is sent to the list's own address. Where the contract has statements to acknowledge, a page asks
 //! once more and nothing is made before it is answered (Q3); a form that is refused comes back with its faults.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use keyward_core::id::ProjectId;
@@ -15,6 +15,7 @@ use crate::dashboard::Dashboard;
 use crate::dashboard::answer::{Failure, Page};
 use crate::dashboard::form::Form;
 use crate::dashboard::look::parts::{Tone, notice};
+use crate::dashboard::path::Path;
 use crate::dashboard::place::{ProjectPlace, ProjectTab};
 use crate::dashboard::visit::Visit;
 use crate::use_cases::ControlError;

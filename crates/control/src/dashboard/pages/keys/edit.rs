@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use keyward_core::contract::Contract;
 use keyward_core::id::KeyId;
@@ -22,6 +22,7 @@ use crate::dashboard::answer::{Failure, Page, fault_of, form_notice, go_to};
 use crate::dashboard::form::Form;
 use crate::dashboard::look::moments;
 use crate::dashboard::look::parts::{Field, Input};
+use crate::dashboard::path::Path;
 use crate::dashboard::place::ProjectTab;
 use crate::dashboard::visit::Visit;
 use crate::use_cases::keys::{KeyEdit, SeenKey};

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use keyward_core::clock::Timestamp;
 use keyward_core::contract::Contract;
@@ -23,6 +23,7 @@ use crate::dashboard::answer::{Failure, Page, form_notice};
 use crate::dashboard::form::Asking;
 use crate::dashboard::look::parts::{self, Tone, notice};
 use crate::dashboard::pages::gate::gate;
+use crate::dashboard::path::Path;
 use crate::dashboard::place::{ProjectPlace, ProjectTab};
 use crate::dashboard::visit::Visit;
 use crate::use_cases::keys::{FoundKeys, KeyQuestion, SeenKey, TrafficByKey};

@@ -1,7 +1,7 @@
 //! Ending a key: a page says what will stop, with the contract's own statements (Q10); its form ends the key, and the list
 //! then says how that took force.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use keyward_core::contract::Contract;
 use keyward_core::id::KeyId;
@@ -18,6 +18,7 @@ use crate::dashboard::answer::{Failure, Page, fault_of, form_notice, go_to};
 use crate::dashboard::form::Form;
 use crate::dashboard::look::Icon;
 use crate::dashboard::look::parts::{Field, Input, Tone, notice, number};
+use crate::dashboard::path::Path;
 use crate::dashboard::place::ProjectTab;
 use crate::dashboard::visit::Visit;
 use crate::use_cases::ControlError;

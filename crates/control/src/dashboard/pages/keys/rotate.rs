@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use keyward_core::contract::{Contract, RotationRules};
 use keyward_core::id::{KeyId, ProjectId};
@@ -19,6 +19,7 @@ use crate::dashboard::answer::{Failure, Page, fault_of, form_notice};
 use crate::dashboard::form::Form;
 use crate::dashboard::look::Icon;
 use crate::dashboard::look::parts::{Choice, Field, Tone, notice, number, select};
+use crate::dashboard::path::Path;
 use crate::dashboard::place::{ProjectPlace, ProjectTab};
 use crate::dashboard::visit::Visit;
 use crate::use_cases::ControlError;

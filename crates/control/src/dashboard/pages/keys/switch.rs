@@ -1,6 +1,6 @@
 //! Switching a key off and on again, each on a page that asks first.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use keyward_core::id::KeyId;
 use maud::{Markup, html};
@@ -12,6 +12,7 @@ use super::{KeyPlace, called, create, list_path};
 use crate::dashboard::Dashboard;
 use crate::dashboard::answer::{Failure, Page, form_notice, go_to};
 use crate::dashboard::look::parts::{Tone, notice, number};
+use crate::dashboard::path::Path;
 use crate::dashboard::place::ProjectTab;
 use crate::dashboard::visit::Visit;
 use crate::use_cases::ControlError;

@@ -4,7 +4,7 @@
 mod standing;
 mod terms;
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use keyward_core::clock::Timestamp;
@@ -22,6 +22,7 @@ use crate::dashboard::answer::{Failure, Page, go_to};
 use crate::dashboard::form::{Asking, Form};
 use crate::dashboard::look::Icon;
 use crate::dashboard::look::parts::{self, Tone, badge, number};
+use crate::dashboard::path::Path;
 use crate::dashboard::place::{ProjectPlace, ProjectTab, support};
 use crate::dashboard::visit::Visit;
 use crate::use_cases::{ControlError, SeenLimits, SeenProject};

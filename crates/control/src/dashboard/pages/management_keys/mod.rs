@@ -3,7 +3,7 @@
 
 mod view;
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use keyward_core::clock::Timestamp;
@@ -20,12 +20,13 @@ use super::shown_once::ShownOnce;
 use crate::dashboard::Dashboard;
 use crate::dashboard::answer::{Failure, Page, go_to};
 use crate::dashboard::form::Form;
+use crate::dashboard::path::Path;
 use crate::dashboard::place::{OrganizationPlace, OrganizationTab};
 use crate::dashboard::visit::Visit;
-use crate::use_cases::{Caller, ControlError, ManagementKeyMade, NewManagementKey, Seat};
+use crate::use_cases::{ControlError, ManagementKeyMade, NewManagementKey};
 
 /// How many management keys are shown at most: far more than anybody keeps apart.
-const SHOWN: usize = 200;
+const SHOWN: u32 = 200;
 
 /// What the form of a new one sends.
 #[derive(Deserialize)]
@@ -178,11 +179,8 @@ async fn place_of(
     key: ManagementKeyId,
 ) -> Result<(OrganizationPlace, ManagementKey), Failure> {
     let place = OrganizationPlace::find(dashboard, visit, id).await?;
-    let key = dashboard.control.management_key(&place.asked, key).await?;
-    match is_of(dashboard, &place, key.boundary).await? {
-        true => Ok((place, key)),
-        false => Err(ControlError::NotFound.into()),
-    }
+    let key = dashboard.control.management_key_of(&place.asked, id, key).await?;
+    Ok((place, key))
 }
 
 /// The management keys of an organization and its projects, newest first.
@@ -193,32 +191,8 @@ pub async fn of_organization(
     dashboard: &Dashboard,
     place: &OrganizationPlace,
 ) -> Result<Vec<ManagementKey>, Failure> {
-    let (mut found, mut before) = (Vec::new(), None);
-    loop {
-        let page = dashboard.control.management_keys(&place.asked, before, 200).await?;
-        for key in page.items {
-            if is_of(dashboard, place, key.boundary).await? {
-                found.push(key);
-            }
-        }
-        before = page.next;
-        if before.is_none() || found.len() >= SHOWN {
-            return Ok(found);
-        }
-    }
-}
-
-/// Whether a boundary lies in the organization, for an operator too, who reaches all of them.
-async fn is_of(dashboard: &Dashboard, place: &OrganizationPlace, boundary: Boundary) -> Result<bool, Failure> {
-    let id = place.organization.id;
-    match boundary {
-        Boundary::Everything => Ok(false),
-        Boundary::Organization(own) => Ok(own == id),
-        Boundary::Project(project) => {
-            let is_member = matches!(place.asked.caller, Caller::Person { seat: Seat::Member { .. }, .. });
-            Ok(is_member || dashboard.control.project(&place.asked, project).await?.organization.id == id)
-        }
-    }
+    let found = dashboard.control.management_keys_of(&place.asked, place.organization.id, None, SHOWN).await?;
+    Ok(found.items)
 }
 
 fn shown(visit: &Visit, place: &OrganizationPlace, made: ManagementKeyMade, title: &str) -> Result<Page, Failure> {

@@ -3,7 +3,7 @@
 
 mod view;
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use keyward_core::change::Revision;
@@ -19,6 +19,7 @@ use super::shown_once::ShownOnce;
 use crate::dashboard::Dashboard;
 use crate::dashboard::answer::{Failure, Page, go_to};
 use crate::dashboard::form::{Asking, Form};
+use crate::dashboard::path::Path;
 use crate::dashboard::place::{OrganizationPlace, OrganizationTab};
 use crate::dashboard::visit::Visit;
 use crate::mail::Letter;

@@ -1,6 +1,6 @@
 //! Contracts in force: which APIs there are, and one's contract to read, to try a change of, and to put in force.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use keyward_core::clock::Timestamp;
@@ -15,6 +15,7 @@ use crate::dashboard::form::{Asking, Form};
 use crate::dashboard::look::parts::{self, Field, Tone, notice, number};
 use crate::dashboard::look::{Icon, moments};
 use crate::dashboard::pages::confirm;
+use crate::dashboard::path::Path;
 use crate::dashboard::place::OperatorTab;
 use crate::dashboard::visit::Visit;
 use crate::use_cases::{Applied, ControlError, SeenApi};

@@ -1,6 +1,6 @@
 //! All organizations: made here, opened, suspended, resumed and deleted.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use keyward_core::change::Revision;
@@ -16,6 +16,7 @@ use crate::dashboard::form::{Asking, Form};
 use crate::dashboard::look::parts::{self, Field, Input, Tone, badge, pager};
 use crate::dashboard::look::{Icon, moments};
 use crate::dashboard::pages::confirm::{self, Confirmation, NOT_THE_NAME, is_named};
+use crate::dashboard::path::Path;
 use crate::dashboard::place::OperatorTab;
 use crate::dashboard::visit::Visit;
 use crate::use_cases::{ControlError, opened, sealed};

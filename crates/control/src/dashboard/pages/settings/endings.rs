@@ -1,6 +1,6 @@
 //! Suspending, resuming and deleting a project, each asked once more but resuming.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use keyward_core::id::ProjectId;
@@ -13,6 +13,7 @@ use crate::dashboard::answer::{Failure, Page, go_to};
 use crate::dashboard::form::Form;
 use crate::dashboard::look::parts::number;
 use crate::dashboard::pages::confirm::{Confirmation, NOT_THE_NAME, is_named};
+use crate::dashboard::path::Path;
 use crate::dashboard::place::{ProjectPlace, ProjectTab};
 use crate::dashboard::visit::Visit;
 use crate::use_cases::{ControlError, SeenProject};

@@ -3,7 +3,7 @@
 
 mod endings;
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use keyward_core::id::ProjectId;
@@ -21,6 +21,7 @@ use crate::dashboard::answer::{Failure, Page, fault_of, form_notice, go_to};
 use crate::dashboard::form::{Asking, Form};
 use crate::dashboard::look::parts::{self, Field, Input, Tone, badge, copy_button};
 use crate::dashboard::look::{Icon, moments};
+use crate::dashboard::path::Path;
 use crate::dashboard::place::{ProjectPlace, ProjectTab};
 use crate::dashboard::visit::Visit;
 use crate::use_cases::{ControlError, ProjectEdit, SeenProject};

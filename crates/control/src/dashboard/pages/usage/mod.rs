@@ -7,7 +7,7 @@ mod view;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use keyward_core::clock::Timestamp;
 use keyward_core::id::{KeyId, ProjectId};
@@ -20,6 +20,7 @@ use self::view::UsageView;
 use crate::dashboard::Dashboard;
 use crate::dashboard::answer::{Failure, Page};
 use crate::dashboard::form::Asking;
+use crate::dashboard::path::Path;
 use crate::dashboard::place::{ProjectPlace, ProjectTab};
 use crate::dashboard::visit::Visit;
 use crate::use_cases::keys::{KeyQuestion, SeenKey};

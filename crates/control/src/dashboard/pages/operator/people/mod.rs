@@ -3,7 +3,7 @@
 
 mod view;
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use keyward_core::change::Revision;
@@ -20,6 +20,7 @@ use crate::dashboard::form::{Asking, Form};
 use crate::dashboard::pages::confirm::Confirmation;
 use crate::dashboard::pages::members::link_shown;
 use crate::dashboard::pages::shown_once::ShownOnce;
+use crate::dashboard::path::Path;
 use crate::dashboard::place::OperatorTab;
 use crate::dashboard::visit::Visit;
 use crate::use_cases::{Asked, ControlError};
