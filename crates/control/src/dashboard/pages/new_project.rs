@@ -10,6 +10,7 @@ use keyward_core::tenancy::Environment;
 use maud::{Markup, html};
 use serde::Deserialize;
 
+use super::keys::{new_form, repeatable};
 use super::shown_once::ShownOnce;
 use crate::dashboard::Dashboard;
 use crate::dashboard::answer::{Failure, Page, fault_of, form_notice, go_to};
@@ -24,6 +25,9 @@ use crate::use_cases::{ControlError, Disclosure, NewProject, OpenApi, SeenProjec
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NewProjectForm {
+    /// The form's own id: sent again, it makes nothing again.
+    #[serde(default)]
+    form: String,
     name: String,
     #[serde(default)]
     api: String,
@@ -50,6 +54,7 @@ pub async fn page(
         apis: &apis,
         form: &form,
         is_operator: visit.person().is_operator,
+        form_id: new_form(&dashboard.control),
         error: None,
     };
     Ok(Page::new(place.frame(&visit, OrganizationTab::Projects, "New project"), view.draw()).into_response())
@@ -65,7 +70,10 @@ pub async fn create(
     let place = OrganizationPlace::find(&dashboard, &visit, id).await?;
     let apis = dashboard.control.open_apis(&place.asked)?;
     let frame = |title: &str| place.frame(&visit, OrganizationTab::Projects, title);
-    match dashboard.control.create_project(&place.asked, id, &wish(&form, &apis)).await {
+    let NewProjectForm { form: form_id, name, api, environment, plan, access } = &form;
+    let asks = ["project", &id.to_string(), name, api, environment, plan, access];
+    let asked = repeatable(&place.asked, form_id, &asks);
+    match dashboard.control.create_project(&asked, id, &wish(&form, &apis)).await {
         Ok(made) => match made.secret {
             Disclosure::Now(secret) => {
                 let page = Page::new(frame("New project"), first_key(&made.project, &secret));
@@ -75,10 +83,13 @@ pub async fn create(
                 Ok(go_to(&format!("/projects/{}/keys", made.project.project.id)))
             }
         },
-        Err(error @ (ControlError::Invalid(_) | ControlError::Suspended(_))) => {
+        Err(
+            error @ (ControlError::Invalid(_) | ControlError::Suspended(_) | ControlError::IdempotencyKeyReused),
+        ) => {
             let is_operator = visit.person().is_operator;
-            let view =
-                NewProjectView { organization: id, apis: &apis, form: &form, is_operator, error: Some(&error) };
+            // What is sent next is another request: a form that was refused made nothing.
+            let (form_id, error) = (new_form(&dashboard.control), Some(&error));
+            let view = NewProjectView { organization: id, apis: &apis, form: &form, is_operator, form_id, error };
             let page = Page::new(frame("New project"), view.draw());
             Ok(page.with_status(StatusCode::UNPROCESSABLE_ENTITY).into_response())
         }
@@ -110,6 +121,8 @@ pub struct NewProjectView<'a> {
     pub form: &'a NewProjectForm,
     /// Whether an operator looks.
     pub is_operator: bool,
+    /// The form's id.
+    pub form_id: String,
     /// What went wrong.
     pub error: Option<&'a ControlError>,
 }
@@ -122,6 +135,7 @@ impl NewProjectView<'_> {
         html! {
             (parts::head("New project", "A project opens one API to your programs, with keys, usage and limits of its own.", ""))
             section.card { form.inner method="post" action=(action) {
+                input type="hidden" name="form" value=(self.form_id);
                 @if let Some(error) = self.error { (form_notice(error)) }
                 (Field::new("name", "Name").fault(fault("name")).line("text", &self.form.name, name))
                 (self.api())
@@ -207,8 +221,8 @@ pub fn samples() -> Vec<(&'static str, Page)> {
     let form = NewProjectForm { name: EVIL.into(), plan: EVIL.into(), ..NewProjectForm::default() };
     let error = ControlError::invalid("name", EVIL);
     let page = |apis: &[OpenApi], error| {
-        let view =
-            NewProjectView { organization: place.organization.id, apis, form: &form, is_operator: true, error };
+        let (organization, form_id) = (place.organization.id, "4KdGxDRyoUTXfmZ4LG1bRz".to_owned());
+        let view = NewProjectView { organization, apis, form: &form, is_operator: true, form_id, error };
         Page::new(place.frame(&visit, OrganizationTab::Projects, "New project"), view.draw())
     };
     let frame = place.frame(&visit, OrganizationTab::Projects, "New project");

@@ -29,8 +29,10 @@ pub async fn submit(
 ) -> Result<Response, Failure> {
     let place = writable(&dashboard, &visit, project).await?;
     let control = &dashboard.control;
+    let id = project.to_string();
+    let asked = repeatable(&place.asked, &form.form, &form.asks(&id));
     let outcome = match form.wish(place.contract(), control.now()) {
-        Ok(wish) => control.create_key(&repeatable(&place.asked, &form.form, &form.asks()), project, &wish).await,
+        Ok(wish) => control.create_key(&asked, project, &wish).await,
         Err(error) => Err(error),
     };
     match outcome {
@@ -69,7 +71,7 @@ pub fn status_of(error: &ControlError) -> StatusCode {
 }
 
 fn prompt(visit: &Visit, place: &ProjectPlace, form: &CreateForm, statements: &[String]) -> Page {
-    let label = offers::create_label(place.contract(), place.seen.active_keys);
+    let label = offers::create_label(&place.seen);
     let view = PromptView { form, statements, label, list: list_path(place) };
     Page::new(place.frame(visit, ProjectTab::Keys, label), view.draw())
 }

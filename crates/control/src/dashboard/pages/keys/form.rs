@@ -66,8 +66,8 @@ impl CreateForm {
     }
 
     /// All that the form asks for, to tell a repetition from another request.
-    pub fn asks(&self) -> Vec<&str> {
-        let mut asks = vec!["create", &self.name, &self.days, &self.until];
+    pub fn asks<'a>(&'a self, project: &'a str) -> Vec<&'a str> {
+        let mut asks = vec!["create", project, &self.name, &self.days, &self.until];
         asks.extend([self.scopes.as_str(), &self.resources, &self.addresses]);
         asks.extend(self.scope.iter().map(String::as_str));
         asks

@@ -14,14 +14,14 @@ use maud::{Markup, html};
 use super::create::status_of;
 use super::filter::{Filter, SHOWN};
 use super::form::CreateForm;
-use super::offers::Replacing;
+use super::offers::{self, Replacing};
 use super::table::Table;
 use super::traffic::TrafficPanel;
 use super::{list_path, new_form};
 use crate::dashboard::Dashboard;
 use crate::dashboard::answer::{Failure, Page, form_notice};
 use crate::dashboard::form::Asking;
-use crate::dashboard::look::parts::{self, Tone, notice};
+use crate::dashboard::look::parts::{self, Tone, notice, number};
 use crate::dashboard::pages::gate::gate;
 use crate::dashboard::path::Path;
 use crate::dashboard::place::{ProjectPlace, ProjectTab};
@@ -183,7 +183,7 @@ pub struct ListView<'a> {
     pub form_id: String,
     /// The keys of this part of the list.
     pub found: &'a FoundKeys,
-    /// The keys that open now.
+    /// The newest of the keys that open now: all of them where they stand on one part of the list.
     pub live: &'a [SeenKey],
     /// How they are used today.
     pub today: &'a TrafficByKey,
@@ -226,15 +226,29 @@ impl ListView<'_> {
     }
 
     fn traffic(&self) -> Markup {
-        let panel = TrafficPanel { contract: self.contract(), live: self.live, hour: self.hour, today: self.today };
+        let live = &self.live[..self.live.len().min(SHOWN as usize)];
+        let all = self.seen.active_keys;
+        let panel = TrafficPanel { contract: self.contract(), live, all, hour: self.hour, today: self.today };
         panel.draw()
     }
 
+    /// How this project's keys are replaced.
+    pub(super) fn replacing(&self) -> Replacing {
+        Replacing::here(self.seen)
+    }
+
+    /// Whether the table offers what can be done with a key. Where the card of the one key offers all of it, it need not.
+    fn has_actions(&self) -> bool {
+        let is_alone = self.replacing() == Replacing::Regenerate && self.is_served();
+        let is_all_on_card =
+            !offers::can_edit(self.contract()) && self.live.iter().all(|seen| seen.standing() == Standing::Active);
+        self.may_write && !(is_alone && is_all_on_card)
+    }
+
     fn table(&self) -> Markup {
-        let has_actions = self.may_write && Replacing::of(self.contract()) != Replacing::Regenerate;
+        let has_actions = self.has_actions();
         let table = Table {
-            contract: self.contract(),
-            project: self.seen.project.id,
+            seen: self.seen,
             found: self.found,
             today: self.today,
             filter: self.filter,
@@ -245,9 +259,9 @@ impl ListView<'_> {
 
     /// How many keys are active, and how many may be.
     pub(super) fn count(&self) -> String {
-        let live = self.live.len();
+        let live = number(self.seen.active_keys);
         match self.seen.active_key_limit {
-            Some(limit) => format!("{live} of {limit} active"),
+            Some(limit) => format!("{live} of {} active", number(limit.into())),
             None => format!("{live} active"),
         }
     }

@@ -16,16 +16,15 @@ use crate::use_cases::keys::SeenKey;
 impl ListView<'_> {
     /// The part of the page in which keys are made: a project's one key, or a form for another.
     pub(super) fn making(&self) -> Markup {
-        match Replacing::of(self.contract()) {
+        match self.replacing() {
             Replacing::Regenerate => self.one_key(),
             Replacing::Rotate | Replacing::SecondKey | Replacing::Nothing => self.creation(),
         }
     }
 
     fn creation(&self) -> Markup {
-        let live = self.live.len() as u64;
-        let label = offers::create_label(self.contract(), live);
-        let is_full = self.seen.active_key_limit.is_some_and(|limit| live >= u64::from(limit));
+        let label = offers::create_label(self.seen);
+        let is_full = self.seen.active_key_limit.is_some_and(|limit| self.seen.active_keys >= u64::from(limit));
         html! {
             section.card aria-labelledby="making" {
                 header { h2 #making { (label) } span.soft.small { (self.count()) } }
@@ -76,9 +75,11 @@ impl ListView<'_> {
                         (self.facts(seen))
                         div.actions {
                             a.button.primary href={ "/projects/" (self.seen.project.id) "/keys/regenerate" } { (Icon::Rotate) (words.rotate) }
+                            @if offers::can_edit(self.contract()) { a.button.quiet href={ "/keys/" (seen.key.id) "/edit" } { "Edit" } }
                             a.button.quiet.risky href={ "/keys/" (seen.key.id) "/revoke" } { (Icon::Trash) (words.revoke) }
                         }
                     },
+                    None if offers::has_fields(self.contract()) => (self.form(&words.create)),
                     None => (self.no_key()),
                 }
             }

@@ -4,6 +4,8 @@
 use keyward_core::contract::Contract;
 use keyward_core::key::Standing;
 
+use crate::use_cases::SeenProject;
+
 /// How an API's keys are replaced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Replacing {
@@ -18,12 +20,18 @@ pub enum Replacing {
 }
 
 impl Replacing {
-    /// How this contract has it. Steps that the contract spells out are its way.
-    pub fn of(contract: &Contract) -> Self {
+    /// How a project has it: one that may have several keys, or has them, names the one that is replaced.
+    pub fn here(seen: &SeenProject) -> Self {
+        let has_one = seen.active_key_limit == Some(1) && seen.active_keys <= 1;
+        Replacing::of(&seen.contract, has_one)
+    }
+
+    /// How this contract has it for a project with one key, or with several. Steps that the contract spells out are its way.
+    fn of(contract: &Contract, has_one: bool) -> Self {
         match () {
             () if !contract.dashboard.rotation_steps.is_empty() => Replacing::SecondKey,
             () if !contract.rotation.is_offered() => Replacing::Nothing,
-            () if contract.key.active_limit == Some(1) => Replacing::Regenerate,
+            () if has_one => Replacing::Regenerate,
             () => Replacing::Rotate,
         }
     }
@@ -67,8 +75,8 @@ pub enum Action {
 }
 
 /// What can be done with a key that stands like this; nothing with one that has ended.
-pub fn actions(contract: &Contract, standing: Standing, is_served: bool) -> Vec<Action> {
-    let replace = match Replacing::of(contract) {
+pub fn actions(contract: &Contract, replacing: Replacing, standing: Standing, is_served: bool) -> Vec<Action> {
+    let replace = match replacing {
         Replacing::Regenerate => Some(Action::Regenerate),
         Replacing::Rotate => Some(Action::Rotate),
         Replacing::SecondKey | Replacing::Nothing => None,
@@ -96,11 +104,11 @@ pub fn has_fields(contract: &Contract) -> bool {
     key.name.offered || key.expiry.offered || key.scopes || key.addresses
 }
 
-/// What the button that makes a key says, with so many live keys already.
-pub fn create_label(contract: &Contract, live: u64) -> &str {
-    let words = &contract.dashboard;
-    match Replacing::of(contract) {
-        Replacing::SecondKey if live > 0 => &words.rotate,
+/// What the button that makes a key says.
+pub fn create_label(seen: &SeenProject) -> &str {
+    let words = &seen.contract.dashboard;
+    match Replacing::here(seen) {
+        Replacing::SecondKey if seen.active_keys > 0 => &words.rotate,
         _ => &words.create,
     }
 }
@@ -109,6 +117,8 @@ pub fn create_label(contract: &Contract, live: u64) -> &str {
 mod tests {
     use super::*;
     use crate::contracts_for_tests::{contract, extended};
+    use crate::dashboard::pages::samples::project;
+    use std::sync::Arc;
 
     #[test]
     fn each_preset_shows_the_columns_its_keys_have() {
@@ -126,7 +136,10 @@ mod tests {
 
     #[test]
     fn each_preset_replaces_keys_in_its_own_way() {
-        let told = |preset| Replacing::of(&contract(preset));
+        let told = |preset| {
+            let contract = contract(preset);
+            Replacing::of(&contract, contract.key.active_limit == Some(1))
+        };
         assert_eq!(told("getprofile"), Replacing::Regenerate);
         assert_eq!(told("profound"), Replacing::Rotate);
         assert_eq!(told("metriport"), Replacing::SecondKey);
@@ -134,28 +147,39 @@ mod tests {
         assert_eq!(told("qanapi"), Replacing::Rotate);
         assert_eq!(told("standard"), Replacing::Rotate);
         let without = extended("[rotation]\nin_place = false\noverlap = false\n");
-        assert_eq!(Replacing::of(&without), Replacing::Nothing);
+        assert_eq!(Replacing::of(&without, false), Replacing::Nothing);
     }
 
     #[test]
     fn m14_the_button_says_that_it_makes_a_second_key() {
-        let contract = contract("metriport");
-        assert_eq!(create_label(&contract, 0), "Generate API key");
-        assert_eq!(create_label(&contract, 1), "Generate a second key");
+        let mut seen = project(1, "App");
+        seen.contract = Arc::new(contract("metriport"));
+        let mut label = |live| {
+            seen.active_keys = live;
+            create_label(&seen).to_owned()
+        };
+        assert_eq!(label(0), "Generate API key");
+        assert_eq!(label(1), "Generate a second key");
     }
 
     #[test]
     fn what_has_ended_offers_nothing() {
         use Action as A;
         let standard = contract("standard");
-        assert_eq!(actions(&standard, Standing::Active, true), [A::Rotate, A::Edit, A::Revoke]);
-        assert_eq!(actions(&standard, Standing::Retiring, true), [A::Edit, A::Revoke]);
-        assert_eq!(actions(&standard, Standing::Disabled, true), [A::Enable, A::Edit, A::Revoke]);
-        assert_eq!(actions(&standard, Standing::Active, false), [A::Edit, A::Revoke]);
+        assert_eq!(actions(&standard, Replacing::Rotate, Standing::Active, true), [A::Rotate, A::Edit, A::Revoke]);
+        assert_eq!(actions(&standard, Replacing::Rotate, Standing::Retiring, true), [A::Edit, A::Revoke]);
+        assert_eq!(
+            actions(&standard, Replacing::Rotate, Standing::Disabled, true),
+            [A::Enable, A::Edit, A::Revoke]
+        );
+        assert_eq!(actions(&standard, Replacing::Rotate, Standing::Active, false), [A::Edit, A::Revoke]);
         for standing in [Standing::Expired, Standing::Revoked] {
-            assert!(actions(&standard, standing, true).is_empty());
+            assert!(actions(&standard, Replacing::Rotate, standing, true).is_empty());
         }
-        assert_eq!(actions(&contract("metriport"), Standing::Active, true), [A::Revoke]);
-        assert_eq!(actions(&contract("scrapegraphai"), Standing::Active, true), [A::Regenerate, A::Revoke]);
+        assert_eq!(actions(&contract("metriport"), Replacing::SecondKey, Standing::Active, true), [A::Revoke]);
+        assert_eq!(
+            actions(&contract("scrapegraphai"), Replacing::Regenerate, Standing::Active, true),
+            [A::Regenerate, A::Revoke]
+        );
     }
 }

@@ -12,10 +12,11 @@ use keyward_core::key::Standing;
 use maud::{Markup, html};
 use serde::Deserialize;
 
+use super::offers::{self, Replacing};
 use super::shown::{Made, Replaced, facts};
 use super::{KeyPlace, called, create, list_path, new_form, repeatable, writable};
 use crate::dashboard::Dashboard;
-use crate::dashboard::answer::{Failure, Page, fault_of, form_notice};
+use crate::dashboard::answer::{Failure, Page, fault_of, form_notice, go_to};
 use crate::dashboard::form::Form;
 use crate::dashboard::look::Icon;
 use crate::dashboard::look::parts::{Choice, Field, Tone, notice, number, select};
@@ -86,7 +87,7 @@ pub async fn regenerate_page(
 ) -> Result<Response, Failure> {
     let place = writable(&dashboard, &visit, project).await?;
     let active = active_key(&dashboard, &place).await?;
-    Ok(draw(&dashboard, &visit, &place, active.as_ref(), None).await?.into_response())
+    ask_to_regenerate(&dashboard, &visit, &place, active.as_ref()).await
 }
 
 /// Puts a new key in the place of a project's one key, or makes one where none is active.
@@ -103,7 +104,7 @@ pub async fn regenerate(
     // Nobody ends a key that the page they saw did not name; what they did before they are told again.
     let is_named = active.as_ref().map(|seen| seen.key.id.to_string()).unwrap_or_default() == form.replaces;
     if !is_named && !dashboard.control.was_done(&asked).await? {
-        return Ok(draw(&dashboard, &visit, &place, active.as_ref(), None).await?.into_response());
+        return ask_to_regenerate(&dashboard, &visit, &place, active.as_ref()).await;
     }
     let is_acknowledged = form.acknowledge == "yes";
     let outcome = match form.overlap() {
@@ -111,6 +112,19 @@ pub async fn regenerate(
         Err(error) => Err(error),
     };
     answer(&dashboard, &visit, &place, active.as_ref(), outcome).await
+}
+
+async fn ask_to_regenerate(
+    dashboard: &Dashboard,
+    visit: &Visit,
+    place: &ProjectPlace,
+    active: Option<&SeenKey>,
+) -> Result<Response, Failure> {
+    match active.is_none() && offers::has_fields(place.contract()) {
+        // The list's form asks for what a new key needs.
+        true => Ok(go_to(&list_path(place))),
+        false => Ok(draw(dashboard, visit, place, active, None).await?.into_response()),
+    }
 }
 
 async fn active_key(dashboard: &Dashboard, place: &ProjectPlace) -> Result<Option<SeenKey>, Failure> {
@@ -158,7 +172,7 @@ async fn draw(
         None => 0,
     };
     let has_room = place.seen.active_key_limit.is_none_or(|limit| place.seen.active_keys < u64::from(limit));
-    let is_one_key = super::offers::Replacing::of(contract) == super::offers::Replacing::Regenerate;
+    let is_one_key = Replacing::here(&place.seen) == Replacing::Regenerate;
     let action = match old.filter(|_| !is_one_key) {
         Some(old) => format!("/keys/{}/rotate", old.key.id),
         None => format!("/projects/{}/keys/regenerate", place.seen.project.id),

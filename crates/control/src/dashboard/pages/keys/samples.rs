@@ -84,6 +84,16 @@ fn keys() -> Vec<SeenKey> {
     keys
 }
 
+/// As many of them live as the preset allows.
+fn keys_of(preset: &str) -> Vec<SeenKey> {
+    let mut room = contract(preset).key.active_limit.unwrap_or(u32::MAX);
+    let mut fits = |seen: &SeenKey| match seen.standing().is_live() {
+        true => room.checked_sub(1).map(|rest| room = rest).is_some(),
+        false => true,
+    };
+    keys().into_iter().filter(|seen| fits(seen)).collect()
+}
+
 fn traffic(keys: &[SeenKey]) -> TrafficByKey {
     keys.iter().take(2).map(|seen| (seen.key.id, Traffic { granted: 1_284, refused: 2 })).collect()
 }
@@ -113,8 +123,9 @@ impl<'a> Listed<'a> {
         Listed { project: project_of(preset), keys, filter, form, error: None, may_write: true }
     }
 
-    fn draw(&self) -> Markup {
+    fn draw(mut self) -> Markup {
         let live: Vec<SeenKey> = self.keys.iter().filter(|seen| seen.standing().is_live()).cloned().collect();
+        self.project.active_keys = live.len() as u64;
         let traffic = traffic(self.keys);
         let found = FoundKeys { keys: self.keys.to_vec(), total: self.keys.len() as u64 };
         let view = ListView {
@@ -173,7 +184,7 @@ fn page(content: Markup) -> Page {
 fn lists() -> Vec<(&'static str, Page)> {
     let keys = keys();
     let mut pages: Vec<(&'static str, Page)> =
-        PRESETS.map(|preset| (preset, page(Listed::of(preset, &keys).draw()))).into();
+        PRESETS.map(|preset| (preset, page(Listed::of(preset, &keys_of(preset)).draw()))).into();
     let mut of = |name, change: &dyn Fn(&mut Listed<'_>)| {
         let mut listed = Listed::of("standard", &keys);
         change(&mut listed);
@@ -242,7 +253,7 @@ pub fn samples() -> Vec<(&'static str, Page)> {
 }
 
 fn text(preset: &str) -> String {
-    Listed::of(preset, &keys()).draw().into_string()
+    Listed::of(preset, &keys_of(preset)).draw().into_string()
 }
 
 #[test]

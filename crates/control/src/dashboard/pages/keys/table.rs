@@ -8,11 +8,12 @@ use keyward_core::store::KeyOrder;
 use maud::{Markup, html};
 
 use super::filter::{Filter, SHOWN};
-use super::offers::{Action, Columns, actions};
+use super::offers::{Action, Columns, Replacing, actions};
 use super::shown::ends_soon;
 use crate::dashboard::look::Icon;
 use crate::dashboard::look::moments;
 use crate::dashboard::look::parts::{self, Choice, Field, Input, Tone, badge, number, select};
+use crate::use_cases::SeenProject;
 use crate::use_cases::keys::{FoundKeys, SeenKey, Traffic, TrafficByKey};
 
 /// How long a list is that can be narrowed: a shorter one is seen at a glance.
@@ -20,10 +21,8 @@ const FILTERED_FROM: u64 = 3;
 
 /// The table and what stands around it.
 pub struct Table<'a> {
-    /// What rules the keys.
-    pub contract: &'a Contract,
-    /// Whose keys.
-    pub project: ProjectId,
+    /// Whose keys, and what rules them.
+    pub seen: &'a SeenProject,
     /// The keys of this part of the list.
     pub found: &'a FoundKeys,
     /// How they are used today.
@@ -35,6 +34,14 @@ pub struct Table<'a> {
 }
 
 impl Table<'_> {
+    fn contract(&self) -> &Contract {
+        &self.seen.contract
+    }
+
+    fn project(&self) -> ProjectId {
+        self.seen.project.id
+    }
+
     /// Draws it; `count` tells how many keys are active.
     pub fn draw(&self, count: &str) -> Markup {
         let is_empty = self.found.keys.is_empty();
@@ -51,7 +58,7 @@ impl Table<'_> {
     fn pager(&self) -> Markup {
         let part = self.filter.part();
         let parts = self.found.total.div_ceil(u64::from(SHOWN)).max(1);
-        let at = |part| self.filter.at_part(self.project, part);
+        let at = |part| self.filter.at_part(self.project(), part);
         html! {
             @if parts > 1 {
                 footer { nav.pager aria-label="Parts of the list" {
@@ -64,7 +71,7 @@ impl Table<'_> {
     }
 
     fn nothing(&self) -> Markup {
-        let show_all = html! { a.button href=(Filter::default().href(self.project)) { "Show all keys" } };
+        let show_all = html! { a.button href=(Filter::default().href(self.project())) { "Show all keys" } };
         match self.filter.is_narrowing() {
             true => parts::empty(Icon::Key, "No such keys", "No key of this list is like that.", show_all),
             false => parts::empty(
@@ -84,24 +91,24 @@ impl Table<'_> {
         let unused = unused.map(|(value, label)| Choice { value, label });
         let Filter { state, named, unused: chosen, sort, reverse, .. } = self.filter;
         html! {
-            form.filters method="get" action={ "/projects/" (self.project) "/keys" } role="search" aria-label="Keys to show" {
+            form.filters method="get" action={ "/projects/" (self.project()) "/keys" } role="search" aria-label="Keys to show" {
                 (select(Field::new("state", "Status"), &choices, state))
                 (select(Field::new("unused", "Used"), &unused, chosen))
-                @if self.contract.key.name.offered {
+                @if self.contract().key.name.offered {
                     (Field::new("named", "Name holds").line("search", named, Input { autocomplete: Some("off"), ..Input::default() }))
                 }
                 @if !sort.is_empty() { input type="hidden" name="sort" value=(sort); }
                 @if !reverse.is_empty() { input type="hidden" name="reverse" value=(reverse); }
                 button.button type="submit" { "Filter" }
                 @if self.filter.is_narrowing() {
-                    a.button.quiet href=(Filter::default().href(self.project)) { "Show all" }
+                    a.button.quiet href=(Filter::default().href(self.project())) { "Show all" }
                 }
             }
         }
     }
 
     fn rows(&self) -> Markup {
-        let Columns { has_names, has_scopes, has_expiry } = Columns::of(self.contract);
+        let Columns { has_names, has_scopes, has_expiry } = Columns::of(self.contract());
         html! {
             table.folds.keys {
                 thead { tr {
@@ -126,7 +133,7 @@ impl Table<'_> {
         let sorted = if is_falling { "descending" } else { "ascending" };
         html! {
             th scope="col" aria-sort=[is_current.then_some(sorted)] {
-                a href=(self.filter.sorted_by(self.project, order)) {
+                a href=(self.filter.sorted_by(self.project(), order)) {
                     (label)
                     @if is_current { @if is_falling { (Icon::Down) } @else { (Icon::Up) } }
                 }
@@ -135,11 +142,12 @@ impl Table<'_> {
     }
 
     fn row(&self, seen: &SeenKey) -> Markup {
-        let Columns { has_scopes, has_expiry, .. } = Columns::of(self.contract);
+        let Columns { has_scopes, has_expiry, .. } = Columns::of(self.contract());
         let key = &seen.key;
         let standing = seen.standing();
         let is_past = matches!(standing, Standing::Expired | Standing::Revoked);
         let today = self.today.get(&key.id).copied().unwrap_or_default();
+        let replacing = Replacing::here(self.seen);
         html! {
             tr.past[is_past] {
                 td data-label="Key" { (identity(key)) }
@@ -150,7 +158,7 @@ impl Table<'_> {
                 td data-label="Last used" { (last_used(seen)) span.under { (requests_today(today)) } }
                 @if let Some(is_served) = self.actions {
                     td.acts {
-                        div.actions.end { @for action in actions(self.contract, standing, is_served) { (self.action(action, key)) } }
+                        div.actions.end { @for action in actions(self.contract(), replacing, standing, is_served) { (self.action(action, key)) } }
                     }
                 }
             }
@@ -159,12 +167,12 @@ impl Table<'_> {
 
     /// A link to the page that does it, with the key for those who do not see the row.
     fn action(&self, action: Action, key: &Key) -> Markup {
-        let words = &self.contract.dashboard;
+        let words = &self.contract().dashboard;
         let id = key.id;
         let subject = html! { span.hidden-visually { " key " (id) } };
         match action {
             Action::Regenerate => html! {
-                a.button.quiet.small href={ "/projects/" (self.project) "/keys/regenerate" } { (words.rotate) (subject) }
+                a.button.quiet.small href={ "/projects/" (self.project()) "/keys/regenerate" } { (words.rotate) (subject) }
             },
             Action::Rotate => {
                 html! { a.button.quiet.small href={ "/keys/" (id) "/rotate" } { (words.rotate) (subject) } }

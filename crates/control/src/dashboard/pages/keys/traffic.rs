@@ -14,8 +14,10 @@ use crate::use_cases::keys::{SeenKey, TrafficByKey};
 pub struct TrafficPanel<'a> {
     /// What rules the keys.
     pub contract: &'a Contract,
-    /// The keys that open now.
+    /// The newest of the keys that open now.
     pub live: &'a [SeenKey],
+    /// How many open now.
+    pub all: u64,
     /// How they were used in the last hour.
     pub hour: &'a TrafficByKey,
     /// How they are used today.
@@ -41,6 +43,11 @@ impl TrafficPanel<'_> {
                     } }
                     tbody { @for seen in self.live { (self.row(seen)) } }
                 } }
+                @if self.all > self.live.len() as u64 {
+                    div.inner { p.soft.small {
+                        "The newest " (number(self.live.len() as u64)) " of " (number(self.all)) " active keys; all of them stand in the list below."
+                    } }
+                }
                 @if !self.contract.dashboard.rotation_steps.is_empty() { div.inner { (steps(self.contract)) } }
             }
         }
