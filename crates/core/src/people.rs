@@ -163,6 +163,7 @@ impl Person {
                     self.identities.push(identity.clone());
                 }
             }
+            PersonChange::IdentityUnlinked { identity } => self.identities.retain(|known| known != identity),
             PersonChange::OperatorSet { is_operator } => self.is_operator = *is_operator,
             PersonChange::Disabled => self.state = PersonState::Disabled { at },
             PersonChange::Enabled => self.state = PersonState::Active,

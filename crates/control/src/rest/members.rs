@@ -235,7 +235,10 @@ pub(super) async fn invite(
     Making { asked, wish }: Making<Invite>,
 ) -> Result<Made<InvitationWithLink>, Problem> {
     let to = InvitedTo::Organization { id, role: wish.role };
-    let InvitationMade { invitation, secret, is_repeated } = control.invite(&asked, to, &wish.email).await?;
+    let made = control.invite(&asked, to, &wish.email).await?;
+    // The answer holds the link either way; what was not sent is in the log.
+    let _sent = control.mail_invitation(&asked, &made, &site.url("/invitations/")).await;
+    let InvitationMade { invitation, secret, is_repeated } = made;
     let invitation = InvitationAnswer::of(invitation, control.now());
     let link = LinkPart::to(&site, "/invitations/", secret);
     Ok(Made { answer: InvitationWithLink { invitation, link }, is_repeated })

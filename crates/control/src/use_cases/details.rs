@@ -88,7 +88,9 @@ fn person_details(id: PersonId, what: &PersonChange) -> Value {
             json!({ "person": id, "name": person.name, "email": person.email, "operator": person.is_operator })
         }
         PersonChange::Renamed { name } => json!({ "person": id, "name": name }),
-        PersonChange::IdentityLinked { identity } => json!({ "person": id, "issuer": identity.issuer }),
+        PersonChange::IdentityLinked { identity } | PersonChange::IdentityUnlinked { identity } => {
+            json!({ "person": id, "issuer": identity.issuer })
+        }
         PersonChange::OperatorSet { is_operator } => json!({ "person": id, "operator": is_operator }),
         PersonChange::Joined { role, .. } | PersonChange::RoleSet { role, .. } => {
             json!({ "person": id, "role": role })

@@ -47,6 +47,8 @@ impl Change {
             Change::Person { what, .. } => match what {
                 PersonChange::Disabled
                 | PersonChange::Removed { .. }
+                // The journal must know, so that no restore lets the provider speak for them again.
+                | PersonChange::IdentityUnlinked { .. }
                 // The new role may be lower.
                 | PersonChange::RoleSet { .. } => true,
                 PersonChange::OperatorSet { is_operator } => !is_operator,
@@ -111,6 +113,7 @@ impl Change {
                 PersonChange::Renamed { .. } => "person.renamed",
                 PersonChange::PasswordSet { .. } => "person.password_set",
                 PersonChange::IdentityLinked { .. } => "person.identity_linked",
+                PersonChange::IdentityUnlinked { .. } => "person.identity_unlinked",
                 PersonChange::SignInLinkMade => "person.sign_in_link_made",
                 PersonChange::OperatorSet { .. } => "person.operator_set",
                 PersonChange::Disabled => "person.disabled",
@@ -154,7 +157,8 @@ impl Change {
                     PersonChange::PasswordSet { .. }
                     | PersonChange::Disabled
                     | PersonChange::Removed { .. }
-                    | PersonChange::OperatorSet { is_operator: false },
+                    | PersonChange::IdentityUnlinked { .. }
+                    | PersonChange::OperatorSet { .. },
             } => Some(*id),
             _ => None,
         }

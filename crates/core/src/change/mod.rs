@@ -288,9 +288,15 @@ pub enum PersonChange {
         /// Who they are there.
         identity: Identity,
     },
+    /// An OpenID provider speaks for them no more. All their sessions end in the same transaction.
+    IdentityUnlinked {
+        /// Who they were there.
+        identity: Identity,
+    },
     /// A link that signs them in once was made.
     SignInLinkMade,
-    /// They are an operator, or no longer one; in that case all their sessions end in the same transaction.
+    /// They are an operator, or no longer one. All their sessions end in the same transaction: more, too, begins with a
+    /// new one.
     OperatorSet {
         /// Whether they are.
         is_operator: bool,

@@ -44,6 +44,8 @@ pub async fn a_person_is_found_by_id_address_and_identity(fixture: &dyn Fixture)
         PersonChange::Renamed { name: "Ada L.".into() },
         PersonChange::IdentityLinked { identity: identity("ada-2") },
         PersonChange::IdentityLinked { identity: identity("ada-2") },
+        PersonChange::IdentityUnlinked { identity: identity("ada-1") },
+        PersonChange::IdentityUnlinked { identity: identity("ada-1") },
         PersonChange::SignInLinkMade,
         PersonChange::OperatorSet { is_operator: true },
         PersonChange::RoleSet { organization: organization.id, role: Role::Viewer },
@@ -59,7 +61,17 @@ pub async fn a_person_is_found_by_id_address_and_identity(fixture: &dyn Fixture)
         assert_eq!(store.person(person.id).await.unwrap().as_ref(), Some(&person));
     }
     assert_eq!(person.state, PersonState::Active);
-    assert_eq!(store.person_by_identity(&identity("ada-2")).await.unwrap(), Some(person));
+    assert_eq!(store.person_by_identity(&identity("ada-2")).await.unwrap().as_ref(), Some(&person));
+    assert_eq!(store.person_by_identity(&identity("ada-1")).await.unwrap(), None);
+    // What was unlinked can be another's; what is another's is not unlinked; both within one proposal too.
+    let bob = world.person("bob").await;
+    let moved = vec![
+        person_change(&person, PersonChange::IdentityUnlinked { identity: identity("ada-2") }),
+        person_change(&bob, PersonChange::IdentityLinked { identity: identity("ada-2") }),
+        person_change(&person, PersonChange::IdentityUnlinked { identity: identity("ada-2") }),
+    ];
+    world.propose(moved).await.unwrap();
+    assert_eq!(store.person_by_identity(&identity("ada-2")).await.unwrap().map(|found| found.id), Some(bob.id));
 }
 
 pub async fn an_address_or_identity_that_is_taken_is_a_conflict(fixture: &dyn Fixture) {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use keyward_core::change::{Expect, PersonChange, Revision};
 use keyward_core::clock::{Clock, Timestamp};
 use keyward_core::id::SessionId;
-use keyward_core::people::{PasswordHash, Person, Role};
+use keyward_core::people::{Identity, PasswordHash, Person, Role};
 use keyward_core::session::{Session, SignInLink, SignedInBy};
 use keyward_core::store::SessionsOf;
 
@@ -114,8 +114,11 @@ pub async fn t07_what_takes_from_a_person_ends_their_sessions(fixture: &dyn Fixt
     let other = world.person("other").await;
     let others = session(&world, &other).await;
     let ada = world.member("ada", organization.id, Role::Owner).await;
-    world.make(person_change(&ada, PersonChange::OperatorSet { is_operator: true })).await;
+    let unlinked = Identity { issuer: "https://login.example".into(), subject: "ada".into() };
     let steps = [
+        // More begins with a new session as well (trust.md W04).
+        (PersonChange::OperatorSet { is_operator: true }, true),
+        (PersonChange::IdentityUnlinked { identity: unlinked }, true),
         (PersonChange::Renamed { name: "Ada".into() }, false),
         (PersonChange::RoleSet { organization: organization.id, role: Role::Viewer }, false),
         (PersonChange::PasswordSet { password: Some(PasswordHash("phc".into())) }, true),

@@ -39,6 +39,7 @@ pub(super) async fn person(
     match what {
         PersonChange::PasswordSet { password } => records.passwords.put(id, password.take()),
         PersonChange::IdentityLinked { identity } => link(records, id, identity).await?,
+        PersonChange::IdentityUnlinked { identity } => unlink(records, id, identity).await?,
         PersonChange::Joined { organization, .. } => exists(records, *organization).await?,
         _ => {}
     }
@@ -67,7 +68,15 @@ async fn link(records: &mut Records<'_>, id: PersonId, identity: &Identity) -> R
     if records.person_with_identity(identity).await?.is_some_and(|holder| holder != id) {
         return conflict(Expect::Person(id, Revision::ZERO));
     }
-    records.identities.put(identity.clone(), id);
+    records.identities.put(identity.clone(), Some(id));
+    Ok(())
+}
+
+/// An identity that is somebody else's stays theirs.
+pub(super) async fn unlink(records: &mut Records<'_>, id: PersonId, identity: &Identity) -> Result<(), Refusal> {
+    if records.person_with_identity(identity).await? == Some(id) {
+        records.identities.put(identity.clone(), None);
+    }
     Ok(())
 }
 
@@ -145,9 +154,9 @@ impl Records<'_> {
                 .fetch_optional(&mut *self.connection)
                 .await?;
             let holder = row.map(|row| person_id(&row, "person")).transpose()?;
-            self.identities.found.insert(identity.clone(), holder);
+            self.identities.found.insert(identity.clone(), Some(holder));
         }
-        Ok(self.identities.get(identity).flatten().copied())
+        Ok(self.identities.get(identity).flatten().copied().flatten())
     }
 
     /// Whether anybody is an operator, whoever may not sign in included.

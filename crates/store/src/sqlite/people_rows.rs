@@ -17,13 +17,26 @@ pub(super) async fn write(records: &mut Records<'_>) -> Result<(), Refusal> {
     let log_keys = records.log_keys;
     let people = sealed(log_keys, records.people.moved.drain())?;
     let invitations = sealed(log_keys, records.invitations.moved.drain())?;
-    let identities: Vec<_> = records.identities.moved.drain().collect();
+    let (mut linked, mut unlinked) = (Vec::new(), Vec::new());
+    for (identity, person) in records.identities.moved.drain() {
+        match person {
+            Some(person) => linked.push((identity, person)),
+            None => unlinked.push(identity),
+        }
+    }
     let passwords: Vec<_> = records.passwords.moved.drain().collect();
     let signed_out: Vec<PersonId> = records.signed_out.moved.drain().map(|(id, ())| id).collect();
     let connection = &mut *records.connection;
     write_people(connection, &people).await?;
     write_memberships(connection, &people).await?;
-    for run in runs(&identities) {
+    for identity in unlinked {
+        sqlx::query("DELETE FROM identities WHERE issuer = $1 AND subject = $2")
+            .bind(identity.issuer)
+            .bind(identity.subject)
+            .execute(&mut *connection)
+            .await?;
+    }
+    for run in runs(&linked) {
         let mut insert: QueryBuilder<Db> = QueryBuilder::new("INSERT INTO identities (issuer, subject, person) ");
         insert.push_values(run, |mut columns, (identity, person)| {
             columns
@@ -31,8 +44,8 @@ pub(super) async fn write(records: &mut Records<'_>) -> Result<(), Refusal> {
                 .push_bind(identity.subject.clone())
                 .push_bind(person.to_string());
         });
-        // One that is linked again is its person's already.
-        insert.push(" ON CONFLICT (issuer, subject) DO NOTHING");
+        // One that is linked again is its person's already, or was unlinked from another just before.
+        insert.push(" ON CONFLICT (issuer, subject) DO UPDATE SET person = excluded.person");
         insert.build().execute(&mut *connection).await?;
     }
     write_passwords(connection, log_keys, passwords).await?;

@@ -137,9 +137,10 @@ pub(super) struct Records<'a> {
     pub(super) digests: DigestOf,
     pub(super) management_digests: DigestOf,
     pub(super) invitation_digests: DigestOf,
-    /// Whose mail addresses and identities these are: nobody loses one.
+    /// Whose mail addresses these are: nobody loses one.
     pub(super) emails: Layers<String, PersonId>,
-    pub(super) identities: Layers<Identity, PersonId>,
+    /// Whose identities these are; nobody's where a provider speaks for them no more.
+    pub(super) identities: Layers<Identity, Option<PersonId>>,
     /// Passwords that are set, or taken away. They are only written here.
     pub(super) passwords: Layers<PersonId, Option<PasswordHash>>,
     /// People whose sessions end.

@@ -14,6 +14,7 @@ use keyward_core::people::{Invitation, InvitationState, Person};
 use keyward_core::tenancy::{Api, ManagementKey, Organization, Project, TenantState};
 
 use super::narrowing;
+use super::people::unlink;
 use super::records::{DigestKind, Records, Refusal};
 use super::timeline::Belief;
 
@@ -68,6 +69,9 @@ pub(super) async fn consider(
             if !is_wanted_by_person(&found, &what) {
                 return Ok(None);
             }
+            if let PersonChange::IdentityUnlinked { identity } = &what {
+                unlink(records, id, identity).await?;
+            }
             found.apply(&what, at, revision);
             records.put(found);
             Ok(Some(Change::Person { id, what }))
@@ -89,6 +93,7 @@ fn is_wanted_by_person(found: &Person, what: &PersonChange) -> bool {
         PersonChange::Disabled => found.is_active(),
         PersonChange::OperatorSet { is_operator: false } => found.is_operator,
         PersonChange::Removed { organization } => found.membership(*organization).is_some(),
+        PersonChange::IdentityUnlinked { identity } => found.identities.contains(identity),
         PersonChange::RoleSet { organization, role } => {
             found.membership(*organization).is_some_and(|place| place.role > *role)
         }

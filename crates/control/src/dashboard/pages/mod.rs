@@ -53,6 +53,7 @@ fn entries() -> Router<Dashboard> {
         .route("/sign-in/openid", post(openid::begin))
         .route(OpenId::CALLBACK, get(openid::callback))
         .route("/account/openid", post(openid::begin_link))
+        .route("/account/openid/unlink", post(openid::unlink))
         .route("/setup/{secret}", get(setup::page).post(setup::submit))
         .route("/invitations/{secret}", get(invitation::page).post(invitation::accept_as_new))
         .route("/invitations/{secret}/accept", post(invitation::accept))

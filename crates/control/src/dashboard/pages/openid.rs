@@ -8,7 +8,8 @@ use keyward_core::secret::Secret;
 use maud::{Markup, html};
 use serde::Deserialize;
 
-use super::sign_in::{let_in, set_cookie};
+use super::account;
+use super::sign_in::{hand_over, let_in, set_cookie};
 use crate::dashboard::Dashboard;
 use crate::dashboard::answer::{Failure, Page, go_to};
 use crate::dashboard::form::Form;
@@ -42,9 +43,40 @@ pub async fn begin(State(dashboard): State<Dashboard>, Form(form): Form<BeginFor
     go_there(&dashboard, purpose, own_path(&form.next)).await
 }
 
-/// Sends the browser to the provider to have it linked to whoever is signed in.
-pub async fn begin_link(State(dashboard): State<Dashboard>, visit: Visit) -> Result<Response, Failure> {
-    go_there(&dashboard, Purpose::Link(visit.person().id), "/account").await
+/// What the form that links the provider sends.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LinkForm {
+    #[serde(default)]
+    current_password: Option<String>,
+}
+
+/// Sends the browser to the provider to have it linked to whoever is signed in, once they have shown who they are.
+pub async fn begin_link(
+    State(dashboard): State<Dashboard>,
+    visit: Visit,
+    Form(form): Form<LinkForm>,
+) -> Result<Response, Failure> {
+    provider(&dashboard)?;
+    let password = form.current_password.map(Secret::new);
+    let proven = match dashboard.control.prove_to_link(&visit.current, password.as_ref(), &visit.visitor).await {
+        Ok(proven) => proven,
+        Err(error) => return account::provider_refused(&dashboard, &visit, error).await,
+    };
+    let mut response = go_there(&dashboard, Purpose::Link(visit.person().id), "/account").await?;
+    if let Some(signed_in) = proven {
+        hand_over(&dashboard, &signed_in, &mut response);
+    }
+    Ok(response)
+}
+
+/// Lets the provider speak for whoever is signed in no more: all sessions end, and a new one begins here.
+pub async fn unlink(State(dashboard): State<Dashboard>, visit: Visit) -> Result<Response, Failure> {
+    let issuer = provider(&dashboard)?.issuer();
+    match dashboard.control.unlink_identity(&visit.current, issuer, &visit.visitor).await {
+        Ok(signed_in) => let_in(&dashboard, &signed_in, Some(visit), "/account?done=unlinked").await,
+        Err(error) => account::provider_refused(&dashboard, &visit, error).await,
+    }
 }
 
 async fn go_there(dashboard: &Dashboard, purpose: Purpose, next: &str) -> Result<Response, Failure> {
@@ -101,8 +133,10 @@ pub async fn callback(
 }
 
 async fn link(dashboard: &Dashboard, visit: &Visit, claims: &Claims) -> Result<Response, Failure> {
-    dashboard.control.link_identity(&visit.current, &claims.identity, &visit.visitor.origin).await?;
-    Ok(go_to("/account?done=linked"))
+    match dashboard.control.link_identity(&visit.current, &claims.identity, &visit.visitor.origin).await {
+        Ok(()) => Ok(go_to("/account?done=linked")),
+        Err(error) => account::provider_refused(dashboard, visit, error).await,
+    }
 }
 
 fn provider(dashboard: &Dashboard) -> Result<&OpenId, Failure> {

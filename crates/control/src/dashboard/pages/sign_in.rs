@@ -92,10 +92,15 @@ pub async fn let_in(
         dashboard.control.sign_out(&visit.current).await?;
     }
     let mut response = go_to(path);
-    set_cookie(&mut response, &dashboard.site.cookie(SESSION_COOKIE, signed_in.secret.expose(), None));
-    let device = dashboard.site.cookie(DEVICE_COOKIE, signed_in.device.expose(), Some(DEVICE_SECONDS));
-    set_cookie(&mut response, &device);
+    hand_over(dashboard, signed_in, &mut response);
     Ok(response)
+}
+
+/// Sends the cookies of somebody who has just signed in along.
+pub fn hand_over(dashboard: &Dashboard, signed_in: &SignedIn, response: &mut Response) {
+    set_cookie(response, &dashboard.site.cookie(SESSION_COOKIE, signed_in.secret.expose(), None));
+    let device = dashboard.site.cookie(DEVICE_COOKIE, signed_in.device.expose(), Some(DEVICE_SECONDS));
+    set_cookie(response, &device);
 }
 
 /// Sends a cookie along.

@@ -16,7 +16,7 @@ use super::{Current, SignedIn, Visitor, person_name, phrases};
 use crate::use_cases::Control;
 
 /// How long after signing in somebody may do what otherwise takes the old password.
-const FRESH: Duration = Duration::from_secs(15 * 60);
+pub(super) const FRESH: Duration = Duration::from_secs(15 * 60);
 
 impl Control {
     /// Gives whoever asks another name.
@@ -72,7 +72,7 @@ impl Control {
         self.begin_session(proven, visitor).await
     }
 
-    async fn check_own(&self, current: &Current, old: Option<&Secret>) -> Result<()> {
+    pub(super) async fn check_own(&self, current: &Current, old: Option<&Secret>) -> Result<()> {
         let old = old.filter(|old| !phrases::is_too_long(old.expose())).ok_or(ControlError::BadCredentials)?;
         let place = self.people.passwords.place()?;
         self.count_own_guess(current.session.id)?;
@@ -89,7 +89,8 @@ impl Control {
         self.people.passwords.hash(place, password.clone(), self.salt()).await
     }
 
-    fn is_fresh(&self, current: &Current) -> bool {
+    /// Whether they showed who they are a short while ago.
+    pub(super) fn is_fresh(&self, current: &Current) -> bool {
         self.now().since(current.session.created_at) < FRESH
     }
 

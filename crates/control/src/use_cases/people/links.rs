@@ -51,21 +51,33 @@ impl Control {
         may: impl Fn(&Person) -> Result<()>,
     ) -> Result<(Secret, Timestamp)> {
         let mut tries = Tries::default();
-        loop {
+        let (before, password) = loop {
             let found = self.store.person(person).await?.ok_or(ControlError::NotFound)?;
             may(&found)?;
+            let password = self.store.password(person).await?;
             let now = self.now();
             let changes = vec![Change::Person { id: person, what: PersonChange::SignInLinkMade }];
             let plan = Plan { expect: vec![Expect::Person(person, found.revision)], changes, made: None };
             match self.commit(asked, now, plan).await? {
                 Committed::Stale(expect) => tries.again(self, expect).await?,
-                Committed::InForce(_) => break,
+                Committed::InForce(_) => break (found, password),
             }
-        }
+        };
         let now = self.now();
         let (secret, digest) = self.mint_token(Token::SignIn);
         let link = SignInLink { digest, person, created_at: now, expires_at: now.saturating_add(LIFE) };
         self.store.add_sign_in_link(&link).await?;
+        // What changed in between ended the links that were there by then: this one came too late for it. What changes
+        // from here on ends this one too.
+        let now = self.store.person(person).await?;
+        let is_same = now.is_some_and(|now| {
+            let rights = |person: &Person| (person.is_operator, person.is_active(), person.identities.clone());
+            rights(&now) == rights(&before) && now.memberships == before.memberships
+        });
+        if !is_same || self.store.password(person).await? != password {
+            self.store.take_sign_in_link(&link.digest).await?;
+            return Err(ControlError::Conflict(None));
+        }
         Ok((secret, link.expires_at))
     }
 

@@ -5,7 +5,7 @@ use keyward_core::id::PersonId;
 use keyward_core::people::{Person, PersonState};
 use keyward_core::permission::Permission;
 use keyward_core::scope::Scopes;
-use keyward_core::store::{Page, PersonFilter, SessionsOf};
+use keyward_core::store::{Page, PersonFilter};
 use keyward_core::tenancy::Boundary;
 use keyward_verify::InForce;
 
@@ -87,19 +87,13 @@ impl Control {
     /// Where the caller may not, there is no such person, or nobody else would be an operator.
     pub async fn set_operator(&self, asked: &Asked, id: PersonId, is_operator: bool) -> Result<(Person, InForce)> {
         require_reach(asked)?;
-        let is_new = is_operator && !self.person(asked, id).await?.is_operator;
         if is_operator {
             asked.require_scopes(&Scopes::all())?;
         }
         let decide = |person: &Person| {
             (person.is_operator != is_operator).then_some(PersonChange::OperatorSet { is_operator })
         };
-        let done = self.change_person(asked, id, decide).await?;
-        if is_new {
-            // Less ends sessions by itself; more begins with a new one as well (trust.md W04).
-            self.store.end_sessions(&SessionsOf::Person { id, but: None }).await?;
-        }
-        Ok(done)
+        self.change_person(asked, id, decide).await
     }
 
     /// Keeps a person from signing in, ends their sessions, and the management keys and invitations they made.

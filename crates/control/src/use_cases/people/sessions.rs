@@ -115,17 +115,29 @@ impl Control {
     /// What is taken from them meanwhile takes this session too: a change before it is kept is seen when the person is
     /// read again, and one after it ends it by itself.
     pub(super) async fn begin_session(&self, proven: Proven, visitor: &Visitor) -> Result<SignedIn> {
-        let Proven { person: before, password, by } = proven;
         let now = self.now();
+        let ends_at = now.saturating_add(self.people.options.session_max);
+        self.begin_session_of(proven, visitor, now, ends_at).await
+    }
+
+    /// Begins a session for somebody who showed who they are at `proven_at`, which ends at `ends_at` at the latest.
+    async fn begin_session_of(
+        &self,
+        proven: Proven,
+        visitor: &Visitor,
+        proven_at: Timestamp,
+        ends_at: Timestamp,
+    ) -> Result<SignedIn> {
+        let Proven { person: before, password, by } = proven;
         let (secret, digest) = self.mint_token(Token::Session);
         let session = Session {
             id: SessionId::random(&*self.entropy),
             person: before.id,
             digest,
             signed_in_by: by,
-            created_at: now,
-            seen_at: now,
-            ends_at: now.saturating_add(self.people.options.session_max),
+            created_at: proven_at,
+            seen_at: self.now(),
+            ends_at,
             address: visitor.origin.address,
             browser: browser(&visitor.browser),
         };
@@ -147,11 +159,14 @@ impl Control {
     }
 
     /// Begins a new session in place of the one that asks, which ends: what somebody may do has changed (trust.md W04).
+    /// When they showed who they are, and how, stays as it was: they did not show it again.
     pub(super) async fn begin_anew(&self, current: &Current, visitor: &Visitor) -> Result<SignedIn> {
         let person = self.store.person(current.person.id).await?.ok_or(ControlError::Unauthenticated)?;
         let password = self.store.password(person.id).await?;
         self.store.end_sessions(&SessionsOf::Session(current.session.id)).await?;
-        self.begin_session(Proven { person, password, by: current.session.signed_in_by.clone() }, visitor).await
+        let Session { signed_in_by, created_at, ends_at, .. } = &current.session;
+        let proven = Proven { person, password, by: signed_in_by.clone() };
+        self.begin_session_of(proven, visitor, *created_at, *ends_at).await
     }
 }
 

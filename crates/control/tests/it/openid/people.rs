@@ -133,6 +133,67 @@ async fn t09_an_account_is_linked_from_our_own_pages_by_who_set_out_alone() {
 }
 
 #[tokio::test]
+async fn t09_a_session_left_open_links_nothing_without_the_password() {
+    let (world, provider) = world().await;
+    let mut own = operator(&world).await;
+    let later = |seconds: u64| {
+        world.clock.advance(std::time::Duration::from_secs(seconds));
+        provider.plan().now += seconds;
+    };
+    later(14 * 60);
+    // Who set out in time has the time that signing in at the provider may take.
+    let left = own.post(&world, "/account/openid", "same-origin", "").await.expect(200);
+    let in_time = provider_address(&left).to_owned();
+    let mut early = Browser(own.0.clone());
+    later(60);
+    let page = own.get(&world, "/account", "same-origin").await.expect(200);
+    let form =
+        page.body.split("action=\"/account/openid\"").nth(1).expect("a form").split("</form>").next().unwrap();
+    assert!(form.contains("name=\"current_password\""), "{form}");
+    for wrong in ["", "current_password=", "current_password=not+the+one+it+is"] {
+        let refused = own.post(&world, "/account/openid", "same-origin", wrong).await.expect(422);
+        assert!(refused.body.contains("This is not your password") && refused.headers.get("refresh").is_none());
+    }
+    later(4 * 60);
+    let query = provider.sign_in(&in_time);
+    let back = early.get(&world, &format!("/sign-in/openid/callback?{query}"), "cross-site").await.expect(303);
+    assert_eq!(location(&back), "/account?done=linked");
+
+    // Unlinked again: the other browsers are signed out, and the provider signs nobody in.
+    let mut other = Browser::default();
+    other.go(&world, &provider, "/sign-in/openid", "next=/account").await.expect(303);
+    let page = own.get(&world, "/account", "same-origin").await.expect(200);
+    assert!(page.body.contains("Unlink ") && page.body.contains("/account/openid/unlink"));
+    let unlinked = own.post(&world, "/account/openid/unlink", "same-origin", "").await.expect(303);
+    assert_eq!(location(&unlinked), "/account?done=unlinked");
+    other.get(&world, "/account", "same-origin").await.expect(303);
+    own.get(&world, "/account?done=unlinked", "same-origin").await.expect(200);
+    Browser::default().go(&world, &provider, "/sign-in/openid", "").await.expect(401);
+    own.post(&world, "/account/openid/unlink", "same-origin", "").await.expect(404);
+
+    // The password shows who they are, in a new session; the one before is over.
+    let mut before = Browser(own.0.clone());
+    own.post(&world, "/account/openid", "same-origin", "").await.expect(422);
+    let linked =
+        own.go(&world, &provider, "/account/openid", "current_password=sesame+of+the+eleven+gardens").await;
+    assert_eq!(location(&linked.expect(303)), "/account?done=linked");
+    before.get(&world, "/account", "same-origin").await.expect(303);
+}
+
+#[tokio::test]
+async fn t09_the_only_way_in_is_not_unlinked() {
+    let (world, provider) = world().await;
+    let asked = keyward_control::Asked::by_operator("test");
+    let made = world.control.invite(&asked, InvitedTo::Operators, "ada@example.com").await.unwrap();
+    let mut own = Browser::default();
+    let form = format!("invitation={}", made.secret.secret().unwrap().expose());
+    own.go(&world, &provider, "/sign-in/openid", &form).await.expect(303);
+    let refused = own.post(&world, "/account/openid/unlink", "same-origin", "").await.expect(422);
+    assert!(refused.body.contains("choose a password first"), "{}", refused.body);
+    Browser::default().go(&world, &provider, "/sign-in/openid", "").await.expect(303);
+}
+
+#[tokio::test]
 async fn an_invitation_is_accepted_by_whom_the_provider_speaks_for() {
     let (world, provider) = world().await;
     let asked = keyward_control::Asked::by_operator("test");

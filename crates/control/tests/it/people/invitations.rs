@@ -169,3 +169,36 @@ async fn t09_an_identity_is_issuer_and_subject_and_never_an_address() {
     let off = world.control.sign_in_with_identity(&claims("2", None), &NOWHERE).await;
     assert!(matches!(off, Err(ControlError::BadCredentials)));
 }
+
+#[tokio::test]
+async fn an_invitation_is_mailed_at_every_door_once() {
+    use keyward_control::mail::{MailSettings, Mailer};
+    // A mail server that takes nothing: what counts is that it was asked.
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let server = format!("smtp://{}", listener.local_addr().unwrap()).parse().unwrap();
+    let (told, mut letters) = tokio::sync::mpsc::unbounded_channel();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            told.send(()).unwrap();
+            let _ = tokio::io::AsyncWriteExt::write_all(&mut stream, b"554 no\r\n").await;
+        }
+    });
+    let settings = MailSettings { server, credentials: None, from: "Keyward <keys@example.com>".into() };
+    let mailer = Mailer::new(settings, std::sync::Arc::new(keyward_core::clock::SystemEntropy)).unwrap();
+    let preset = crate::support::preset_text("standard");
+    let world = World::with_sign_in("standard", &preset, None, Some(mailer)).await;
+
+    let path = format!("/v1/organizations/{}/invitations", world.organization);
+    for again in [false, true] {
+        let wish = json!({"email": "ada@example.com", "role": "viewer"});
+        let headers = [("idempotency-key", "once")];
+        let request = crate::support::request(&world.operator, "POST", &path, &headers, wish);
+        let answer = world.send(request).await;
+        assert!(answer.status.is_success(), "{} {}", answer.status, answer.body);
+        assert_eq!(letters.try_recv().is_err(), again, "mailed once");
+    }
+    let owner = world.member("owner@example.com", Role::Owner).await;
+    let members = format!("/organizations/{}/members", world.organization);
+    let page = world.submit(owner.secret.expose(), &members, "email=bob@example.com&role=viewer").await.expect(200);
+    assert!(letters.try_recv().is_ok() && page.body.contains("The mail could not be sent"), "{}", page.body);
+}

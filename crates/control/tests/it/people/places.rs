@@ -134,6 +134,14 @@ async fn somebody_must_remain_who_can() {
     let me = super::current(&world.control, &owner).await;
     let left = world.control.leave(&me, world.home(), &somebody()).await;
     assert!(matches!(left, Err(ControlError::LastOne("owner"))));
+    // Keeping an account out is never held up by it.
+    let alone = world.another_customer("standard").await.0;
+    let to = InvitedTo::Organization { id: alone.parse().unwrap(), role: Role::Owner };
+    let link =
+        world.control.invite(&World::machine(), to, "eve@example.com").await.unwrap().secret.secret().unwrap();
+    let password = super::secret(super::PASSWORD);
+    let eve = world.control.accept_invitation_as_new(link.expose(), "Eve", &password, &somebody()).await.unwrap();
+    world.patch(&format!("/v1/people/{}", eve.person.id), json!({"disabled": true})).await.expect(200);
     // Of two owners who leave at once, one stays.
     let other = world.member("bob@example.com", Role::Owner).await;
     let them = super::current(&world.control, &other).await;

@@ -161,3 +161,63 @@ async fn w01_a_session_changes_things_from_our_own_pages_only() {
         session_request(member.secret.expose(), "GET", &path, &[("sec-fetch-site", "cross-site")], Value::Null);
     world.send(read).await.expect(200);
 }
+
+#[tokio::test]
+async fn w04_a_session_begun_anew_is_no_fresher_than_the_one_before() {
+    let world = World::with("standard").await;
+    let member = world.member("ada@example.com", Role::Viewer).await;
+    let link = world.control.make_sign_in_link(&World::machine(), member.person.id).await.unwrap();
+    let first = world.control.sign_in_with_link(link.expose(), &somebody()).await.unwrap();
+    world.clock.advance(Duration::from_secs(10 * 60));
+    let (other, _) = world.another_customer("standard").await;
+    let to = keyward_core::people::InvitedTo::Organization { id: other.parse().unwrap(), role: Role::Owner };
+    let invited =
+        world.control.invite(&World::machine(), to, "ada@example.com").await.unwrap().secret.secret().unwrap();
+    let before = current(&world.control, &first).await;
+    assert!(!world.control.needs_old_password(&before).await.unwrap());
+    let second = world.control.accept_invitation(invited.expose(), &before, &somebody()).await.unwrap();
+    assert_ne!(second.session.id, first.session.id);
+    assert_eq!(
+        (second.session.created_at, second.session.ends_at),
+        (first.session.created_at, first.session.ends_at)
+    );
+    world.clock.advance(Duration::from_secs(5 * 60));
+    let after = current(&world.control, &second).await;
+    assert!(world.control.needs_old_password(&after).await.unwrap(), "a quarter of an hour after the link");
+}
+
+#[tokio::test]
+async fn w04_who_becomes_an_operator_by_invitation_has_no_session_or_link_from_before() {
+    let world = World::with("standard").await;
+    let member = world.member("ada@example.com", Role::Viewer).await;
+    let other = world.control.sign_in("ada@example.com", &secret(PASSWORD), None, &somebody()).await.unwrap();
+    let spare = world.control.make_sign_in_link(&World::machine(), member.person.id).await.unwrap();
+    let to = keyward_core::people::InvitedTo::Operators;
+    let invited =
+        world.control.invite(&World::machine(), to, "ada@example.com").await.unwrap().secret.secret().unwrap();
+    let accepting = current(&world.control, &member).await;
+    let operator = world.control.accept_invitation(invited.expose(), &accepting, &somebody()).await.unwrap();
+    assert!(operator.person.is_operator && is_signed_in(&world.control, &operator).await);
+    assert!(!is_signed_in(&world.control, &member).await && !is_signed_in(&world.control, &other).await);
+    let by_link = world.control.sign_in_with_link(spare.expose(), &somebody()).await;
+    assert!(matches!(by_link, Err(ControlError::NotFound)), "{by_link:?}");
+}
+
+#[tokio::test]
+async fn w13_a_link_that_is_made_while_somebody_becomes_an_operator_signs_nobody_in() {
+    let world = World::with("standard").await;
+    let first = world.first_operator().await;
+    let as_operator = current(&world.control, &first).await.asked_everywhere(Default::default());
+    for n in 0..10 {
+        let ada = world.member(&format!("ada{n}@example.com"), Role::Viewer).await.person.id;
+        let machine = World::machine();
+        let (link, set) = tokio::join!(
+            world.control.make_sign_in_link(&as_operator, ada),
+            world.control.set_operator(&machine, ada, true)
+        );
+        set.unwrap();
+        if let Ok(link) = link {
+            assert!(matches!(world.control.look_at_link(link.expose()).await, Err(ControlError::NotFound)));
+        }
+    }
+}

@@ -143,6 +143,23 @@ pub async fn leave(
     Ok(go_to("/sign-in"))
 }
 
+/// The page again, with why the provider was not linked or unlinked.
+///
+/// # Errors
+/// What is no fault of a form.
+pub async fn provider_refused(
+    dashboard: &Dashboard,
+    visit: &Visit,
+    error: ControlError,
+) -> Result<Response, Failure> {
+    let status = match error {
+        ControlError::BadCredentials | ControlError::Invalid(_) => StatusCode::UNPROCESSABLE_ENTITY,
+        ControlError::RateLimited { .. } => StatusCode::TOO_MANY_REQUESTS,
+        error => return Err(error.into()),
+    };
+    refused(dashboard, visit, Sent::Provider { error: &error }, status).await
+}
+
 async fn refused(
     dashboard: &Dashboard,
     visit: &Visit,
@@ -170,6 +187,7 @@ async fn show(dashboard: &Dashboard, visit: &Visit, done: &str, sent: Sent<'_>) 
         places: &places,
         sessions: &sessions,
         needs_old_password: control.needs_old_password(&visit.current).await?,
+        needs_proof_to_link: control.needs_proof_to_link(&visit.current),
         provider: control.openid().map(|provider| (provider.title(), provider.issuer())),
         now: control.now(),
         done,

@@ -16,12 +16,13 @@ use crate::use_cases::ControlError;
 use crate::use_cases::people::SeenSession;
 
 /// What is told once something was done.
-const DONE: [(&str, &str); 5] = [
+const DONE: [(&str, &str); 6] = [
     ("renamed", "Your name is changed."),
     ("password", "Your password is changed. You are signed out everywhere else."),
     ("ended", "The session is ended."),
     ("ended-others", "You are signed out everywhere else."),
     ("linked", "You can sign in with the provider from now on."),
+    ("unlinked", "The provider signs you in no more. You are signed out everywhere else."),
 ];
 
 /// A form that was sent and refused.
@@ -38,6 +39,11 @@ pub enum Sent<'a> {
     /// That for the password.
     Password {
         /// What is wrong with it.
+        error: &'a ControlError,
+    },
+    /// Those for the provider.
+    Provider {
+        /// Why it was not linked or unlinked.
         error: &'a ControlError,
     },
 }
@@ -60,6 +66,8 @@ pub struct AccountView<'a> {
     pub sessions: &'a [SeenSession],
     /// Whether a new password takes the one before.
     pub needs_old_password: bool,
+    /// Whether they have to show once more who they are before a provider is linked.
+    pub needs_proof_to_link: bool,
     /// The OpenID provider, where there is one: what it is called, and its issuer.
     pub provider: Option<(&'a str, &'a str)>,
     /// When it is shown.
@@ -187,16 +195,33 @@ impl AccountView<'_> {
     }
 
     fn identity(&self, title: &str, issuer: &str) -> Markup {
-        let is_linked = self.person.identities.iter().any(|identity| identity.issuer == issuer);
+        let linked = self.person.identities.iter().find(|identity| identity.issuer == issuer);
+        let error = match self.sent {
+            Sent::Provider { error } => Some(error),
+            _ => None,
+        };
+        let is_wrong = matches!(error, Some(ControlError::BadCredentials));
+        let password = Field::new("current_password", "Current password")
+            .hint("You signed in a while ago. Where you have no password, sign out and in again instead.")
+            .fault(is_wrong.then_some("This is not your password."));
+        let input = Input { autocomplete: Some("current-password"), ..Input::REQUIRED };
         parts::titled_card(
             title,
             "",
             html! {
-                @if is_linked {
-                    p { (badge(Tone::Good, "linked")) " You can sign in with " (title) "." }
+                @if let Some(fault) = fault_of(error, "provider") {
+                    (parts::notice(Tone::Bad, html! { p { (title) " " (fault) } }))
+                } @else if let Some(error) = error.filter(|_| !is_wrong) { (form_notice(error)) }
+                @if let Some(identity) = linked {
+                    p { (badge(Tone::Good, "linked")) " You can sign in with " (title) ", as " code { (identity.subject) } "." }
+                    form method="post" action="/account/openid/unlink" {
+                        p.soft.small { "Unlinking signs you out everywhere else." }
+                        button.button.quiet.risky type="submit" { "Unlink " (title) }
+                    }
                 } @else {
                     p.soft { "Sign in with " (title) " instead of your password." }
-                    form method="post" action="/account/openid" {
+                    form.stack method="post" action="/account/openid" {
+                        @if self.needs_proof_to_link { (password.line("current_password", "", input)) }
                         button.button type="submit" { "Link " (title) }
                     }
                 }
@@ -267,6 +292,7 @@ pub fn samples() -> Vec<(&'static str, super::Page)> {
             places,
             sessions,
             needs_old_password: !sessions.is_empty(),
+            needs_proof_to_link: !sessions.is_empty(),
             provider,
             now: NOW,
             done,
@@ -280,7 +306,9 @@ pub fn samples() -> Vec<(&'static str, super::Page)> {
             .into(),
     );
     let provider = Some((EVIL, "https://id.example.com"));
+    let wrong = ControlError::BadCredentials;
     vec![
+        ("provider refused", draw(&places, &sessions, provider, Sent::Provider { error: &wrong }, "")),
         ("empty", draw(&[], &[], None, Sent::Nothing, "")),
         ("many", draw(&places, &sessions, provider, Sent::Nothing, "renamed")),
         (

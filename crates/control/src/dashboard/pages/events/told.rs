@@ -40,7 +40,7 @@ pub const OF_PROJECTS: [(&str, &str); 21] = [
 ];
 
 /// What stands besides in the whole log.
-const BESIDES: [(&str, &str); 24] = [
+const BESIDES: [(&str, &str); 25] = [
     ("api.applied", "Contract put in force"),
     ("organization.created", "Organization created"),
     ("organization.renamed", "Organization renamed"),
@@ -54,6 +54,7 @@ const BESIDES: [(&str, &str); 24] = [
     ("person.renamed", "Person renamed"),
     ("person.password_set", "Password set"),
     ("person.identity_linked", "Sign-in provider linked"),
+    ("person.identity_unlinked", "Sign-in provider unlinked"),
     ("person.sign_in_link_made", "Sign-in link made"),
     ("person.operator_set", "Operator set"),
     ("person.disabled", "Person disabled"),

@@ -22,9 +22,8 @@ use crate::dashboard::form::{Asking, Form};
 use crate::dashboard::path::Path;
 use crate::dashboard::place::{OrganizationPlace, OrganizationTab};
 use crate::dashboard::visit::Visit;
-use crate::mail::Letter;
-use crate::use_cases::ControlError;
 use crate::use_cases::people::{InvitationMade, SeenMember};
+use crate::use_cases::{Asked, ControlError};
 
 /// How many members are shown at once.
 const SHOWN: u32 = 100;
@@ -82,8 +81,7 @@ pub async fn invite(
     };
     match invited {
         Ok(made) => {
-            let name = Some(place.organization.name.clone());
-            let sent = link_shown(&dashboard, &visit, made, name, &place.path(OrganizationTab::Members)).await?;
+            let sent = link_shown(&dashboard, &place.asked, made, &place.path(OrganizationTab::Members)).await?;
             Ok(Page::new(place.frame(&visit, OrganizationTab::Members, "Invitation"), sent).into_response())
         }
         Err(error @ (ControlError::Invalid(_) | ControlError::AlreadyExists(_))) => {
@@ -98,26 +96,14 @@ pub async fn invite(
 /// The link of an invitation that was made: sent where mail is configured, and shown in any case.
 pub async fn link_shown(
     dashboard: &Dashboard,
-    visit: &Visit,
+    asked: &Asked,
     made: InvitationMade,
-    organization: Option<String>,
     back: &str,
 ) -> Result<maud::Markup, Failure> {
-    let link = dashboard.site.url(&format!("/invitations/{}", made.secret.secret()?.expose()));
-    let InvitationMade { invitation, .. } = made;
-    let sent = match dashboard.control.mailer() {
-        None => None,
-        Some(mailer) => {
-            let letter = Letter::Invitation {
-                to: invitation.email.clone(),
-                inviter: Some(visit.person().name.clone()),
-                organization,
-                link: link.clone(),
-                expires_at: invitation.expires_at,
-            };
-            Some(mailer.send(&letter, dashboard.control.now()).await)
-        }
-    };
+    let links = dashboard.site.url("/invitations/");
+    let sent = dashboard.control.mail_invitation(asked, &made, &links).await;
+    let InvitationMade { invitation, secret, .. } = made;
+    let link = format!("{links}{}", secret.secret()?.expose());
     let words = html! {
         @match &sent {
             None => p { "Give this link to " strong { (invitation.email) } ": whoever opens it can join under this address." },

@@ -83,7 +83,7 @@ pub async fn invite(
     let asked = visit.as_operator()?;
     match dashboard.control.invite(&asked, InvitedTo::Operators, &form.email).await {
         Ok(made) => {
-            let shown = link_shown(&dashboard, &visit, made, None, LIST).await?;
+            let shown = link_shown(&dashboard, &asked, made, LIST).await?;
             Ok(page_of(&visit, "Invitation", shown).into_response())
         }
         Err(error @ (ControlError::Invalid(_) | ControlError::AlreadyExists(_))) => {
@@ -202,7 +202,7 @@ pub async fn ask_to_disable(
 ) -> Result<Response, Failure> {
     let person = find(&dashboard, &visit, id).await?.1;
     let words = html! {
-        p { "They are signed out everywhere and cannot sign in until enabled again. Management keys that they made stop working for good, and invitations that they sent are taken back. API keys of projects stay as they are." }
+        p { "They are signed out everywhere and cannot sign in until enabled again. Management keys that they made stop working for good, and invitations that they sent are taken back. API keys of projects stay as they are. An organization whose only owner they are has none until you invite another." }
     };
     Ok(ask(&visit, id, "disable", &format!("Disable {}?", person.name), "Disable the account", words)
         .into_response())
