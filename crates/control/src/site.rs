@@ -131,10 +131,15 @@ impl Site {
         if method.is_safe() {
             return true;
         }
-        match (headers.get("sec-fetch-site"), headers.get(header::ORIGIN)) {
-            (Some(site), _) => site == "same-origin" || site == "none",
-            (None, Some(origin)) => origin.to_str().is_ok_and(|origin| origin.eq_ignore_ascii_case(&self.origin)),
-            (None, None) => false,
+        let mut sites = headers.get_all("sec-fetch-site").iter();
+        let mut origins = headers.get_all(header::ORIGIN).iter();
+        // No browser sends either twice: what does is refused.
+        match (sites.next(), sites.next(), origins.next(), origins.next()) {
+            (Some(site), None, ..) => site == "same-origin" || site == "none",
+            (None, None, Some(origin), None) => {
+                origin.to_str().is_ok_and(|origin| origin.eq_ignore_ascii_case(&self.origin))
+            }
+            _ => false,
         }
     }
 }
