@@ -93,6 +93,8 @@ fn w07_a_link_is_mailed_to_who_is_known_and_everybody_is_told_the_same() {
     let keyward = Keyward::dev_with_env("standard", &[], &env);
     let mut grace = Visitor::of(&keyward);
     let accept = format!("/invitations/{}", invite(&keyward, "grace@example.test"));
+    let invitation = server.next();
+    assert!(invitation.to == ["grace@example.test"] && invitation.text.unwrap().contains(&accept));
     let accepted = grace.post(&accept, "name=Grace&password=sesame+of+the+eleven+gardens");
     assert_eq!((accepted.status().as_u16(), grace.is_signed_in()), (303, true));
 
@@ -106,7 +108,7 @@ fn w07_a_link_is_mailed_to_who_is_known_and_everybody_is_told_the_same() {
         without_address(known.text().unwrap(), "grace@example.test")
     );
 
-    // The first mail is Grace's: nobody else got one.
+    // The next mail is Grace's: nobody else got one.
     let mail = server.next();
     assert_eq!(mail.to, ["grace@example.test"]);
     let text = mail.text.unwrap();

@@ -15,6 +15,8 @@ use crate::harness::offline::{copy_folder, refused_start, run, sql};
 /// A stopped server's folder, and copies of it to edit.
 struct Stopped {
     keyward: Keyward,
+    /// The revision at which a key with a name was made.
+    named: i64,
     last: i64,
 }
 
@@ -27,7 +29,9 @@ fn stopped() -> Stopped {
     assert_eq!(keyward.stop(), Some(0));
     keyward.expect_log_intact();
     let last = keyward.sql("SELECT MAX(revision) FROM log")[0].parse().unwrap();
-    Stopped { keyward, last }
+    let named = "SELECT MIN(revision) FROM log WHERE name = 'key.created' AND body LIKE '%number 0%'";
+    let named = keyward.sql(named)[0].parse().unwrap();
+    Stopped { keyward, named, last }
 }
 
 /// An edited copy of a folder.
@@ -68,9 +72,10 @@ fn s17_an_edited_row_is_named() {
         ("hash", "hash = zeroblob(32)"),
     ];
     for (name, edit) in edits {
-        let edited = stopped.edited(name, &format!("UPDATE log SET {edit} WHERE revision = 8"));
-        edited.expect_broken(8, "");
-        refused_start(&edited.0, &["8", "damaged"]);
+        let named = stopped.named;
+        let edited = stopped.edited(name, &format!("UPDATE log SET {edit} WHERE revision = {named}"));
+        edited.expect_broken(named, "");
+        refused_start(&edited.0, &[&named.to_string(), "damaged"]);
     }
 }
 

@@ -69,7 +69,7 @@ impl Tenant {
         let ending = Some(json!({"keys": [ended.id]}));
         let ended = keyward.control_as(&for_project, reqwest::Method::POST, "/v1/revocations", ending).expect(200);
         let ids = Ids {
-            person: Ids::of_nothing().person,
+            person: member(keyward, organization, &format!("member-of-{project}@example.com")),
             invitation: invitation(keyward, organization, &project),
             api: keyward.started.api.clone(),
             organization: organization.to_owned(),
@@ -87,6 +87,30 @@ fn invitation(keyward: &Keyward, organization: &str, mailbox: &str) -> String {
     let wish = json!({"email": format!("{mailbox}@example.com"), "role": "viewer"});
     let made = keyward.post(&format!("/v1/organizations/{organization}/invitations"), wish).expect(201).json();
     made["invitation"]["id"].as_str().unwrap().to_owned()
+}
+
+/// Somebody who accepted an invitation to an organization; their id.
+fn member(keyward: &Keyward, organization: &str, email: &str) -> String {
+    let at = |what: &str| format!("/v1/organizations/{organization}/{what}");
+    let made = keyward.post(&at("invitations"), json!({"email": email, "role": "developer"})).expect(201).json();
+    let accepted = reqwest::blocking::Client::builder()
+        .redirect(reqwest::redirect::Policy::none())
+        .no_proxy()
+        .build()
+        .unwrap()
+        .post(made["link"].as_str().unwrap())
+        .header("sec-fetch-site", "same-origin")
+        .header("content-type", "application/x-www-form-urlencoded")
+        .body("name=Somebody&password=tangerine+boat+seven")
+        .send()
+        .unwrap();
+    assert_eq!(accepted.status().as_u16(), 303);
+    let members = keyward.get(&at("members")).expect(200).json();
+    let members = members["items"].as_array().unwrap();
+    // An address is kept in lower case.
+    let found = members.iter().find(|member| member.to_string().contains(&email.to_lowercase()));
+    let found = found.unwrap_or_else(|| panic!("{email} is none of {members:?}"));
+    found["person"]["id"].as_str().or(found["id"].as_str()).expect("a person's id").to_owned()
 }
 
 /// Ids of nothing at all, in the shapes that things have here.
