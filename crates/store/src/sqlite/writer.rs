@@ -224,7 +224,11 @@ impl Writer {
     async fn write(&mut self, write: &Write) -> Result<bool> {
         let (log_keys, now) = (self.log_keys.clone(), self.clock.now());
         let more = self.transaction(async |connection| write.make(connection, &log_keys, now).await).await?;
-        self.wrote(write.pages());
+        // Most of these may find nothing to write, and then nothing is known of the disk.
+        if matches!(write, Write::Probe) {
+            self.health.set_full(false);
+        }
+        self.pages += write.pages();
         Ok(more)
     }
 
