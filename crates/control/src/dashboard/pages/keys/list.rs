@@ -140,7 +140,7 @@ impl Loaded {
         let today = control.traffic_today(asked, project).await?;
         let hour = match live.len() {
             ..2 => TrafficByKey::new(),
-            _ => control.traffic_of_an_hour(asked, project).await?,
+            _ => control.traffic_lately(asked, project).await?,
         };
         Ok(Loaded { filter, found, live, today, hour })
     }
@@ -187,7 +187,7 @@ pub struct ListView<'a> {
     pub live: &'a [SeenKey],
     /// How they are used today.
     pub today: &'a TrafficByKey,
-    /// How the live ones were used in the last hour, where there are several.
+    /// How the live ones were used in this hour and the last, where there are several.
     pub hour: &'a TrafficByKey,
     /// What is shown of the list.
     pub filter: &'a Filter,

@@ -18,7 +18,7 @@ pub struct TrafficPanel<'a> {
     pub live: &'a [SeenKey],
     /// How many open now.
     pub all: u64,
-    /// How they were used in the last hour.
+    /// How they were used in this hour and the one before.
     pub hour: &'a TrafficByKey,
     /// How they are used today.
     pub today: &'a TrafficByKey,
@@ -36,7 +36,7 @@ impl TrafficPanel<'_> {
                 div.scroll { table.folds {
                     thead { tr {
                         th scope="col" { "Key" }
-                        th.number scope="col" { "Last hour" }
+                        th.number scope="col" { "Last two hours" }
                         th.number scope="col" { "Today" }
                         th scope="col" { "Last used" }
                         th scope="col" { "Traffic" }
@@ -68,7 +68,7 @@ impl TrafficPanel<'_> {
                         code.under { (seen.key.id) }
                     }
                 }
-                td.number data-label="Last hour" { (number(hour)) }
+                td.number data-label="Last two hours" { (number(hour)) }
                 td.number data-label="Today" { (number(today)) }
                 td data-label="Last used" { (last_used(seen)) }
                 td data-label="Traffic" {
