@@ -103,6 +103,8 @@ ids! {
     SessionId = "session";
     /// One store, from its creation on; heads of the log name it.
     StoreId = "store";
+    /// One run of a node.
+    NodeId = "node";
 }
 
 /// The name of an API: 1 to 63 lower-case letters, digits and hyphens, beginning with a letter.

@@ -2,6 +2,7 @@
 //! suite. Only implementations know SQL.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 
@@ -14,6 +15,7 @@ use crate::key::{Key, Standing};
 use crate::limits::block::{BlockAnswer, BlockAsk, Tally};
 use crate::limits::{CountedOf, QuotaCounter};
 use crate::log::SignedHead;
+use crate::nodes::Nodes;
 use crate::people::{Identity, Invitation, PasswordHash, Person};
 use crate::secret::{Digest, PepperVersion};
 use crate::session::{Session, SignInLink};
@@ -431,4 +433,13 @@ pub trait Store: Send + Sync + 'static {
 
     /// Whether the store can be written to, for readiness.
     async fn is_writable(&self) -> bool;
+
+    /// Where the nodes of a store that several share meet; none where one process has the store for itself.
+    fn nodes(&self) -> Option<Arc<dyn Nodes>>;
+
+    /// The signed heads kept outside the database, oldest first and unchecked: [`Store::verify_log`] checks them.
+    fn signed_heads(&self) -> Result<Vec<SignedHead>>;
+
+    /// Ends writing: what was asked for before is still done, the last head is signed. Calls after it are refused.
+    async fn close(&self);
 }

@@ -20,6 +20,7 @@ use keyward_core::key::{Key, KeyState, Metadata};
 use keyward_core::limits::QuotaCounter;
 use keyward_core::limits::block::{BlockAnswer, BlockAsk, Tally};
 use keyward_core::log::SignedHead;
+use keyward_core::nodes::Nodes;
 use keyward_core::people::{Identity, Invitation, PasswordHash, Person};
 use keyward_core::scope::Scopes;
 use keyward_core::secret::{Digest, PepperVersion, Peppers, Secret};
@@ -337,6 +338,16 @@ macro_rules! not_asked {
             async fn is_writable(&self) -> bool {
                 false
             }
+
+            fn nodes(&self) -> Option<Arc<dyn Nodes>> {
+                None
+            }
+
+            fn signed_heads(&self) -> Result<Vec<SignedHead>> {
+                Ok(Vec::new())
+            }
+
+            async fn close(&self) {}
 
             $(async fn $name(&self, $($arg: $type),*) -> Result<$out> {
                 $(let _ = $arg;)*

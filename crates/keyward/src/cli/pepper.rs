@@ -4,7 +4,6 @@
 use clap::Subcommand;
 use keyward_core::clock::SystemEntropy;
 use keyward_core::secret::PepperVersion;
-use keyward_core::store::Store;
 use serde_json::{Value, json};
 
 use super::Context;

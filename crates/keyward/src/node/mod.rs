@@ -16,7 +16,7 @@ use keyward_control::use_cases::PeopleOptions;
 use keyward_control::{Control, ControlParts};
 use keyward_core::clock::SystemEntropy;
 use keyward_core::limits::Rate;
-use keyward_store::SqliteStore;
+use keyward_core::store::Store;
 use keyward_verify::{Engine, EngineOptions, SystemClock};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use tokio_util::sync::CancellationToken;
@@ -43,7 +43,7 @@ fn limits(connections_max: usize) -> Limits {
 /// Store, engine and control plane, without any listener.
 pub struct Core {
     /// Where state and log are kept.
-    pub store: Arc<SqliteStore>,
+    pub store: Arc<dyn Store>,
     /// What decides.
     pub engine: Arc<Engine>,
     /// What changes.
@@ -56,8 +56,7 @@ impl Core {
     ///
     /// # Errors
     /// Where the peppers are not the store's, or what the store holds cannot be read.
-    pub async fn start(config: &Config, secrets: &Secrets, store: SqliteStore) -> Outcome<Core> {
-        let store = Arc::new(store);
+    pub async fn start(config: &Config, secrets: &Secrets, store: Arc<dyn Store>) -> Outcome<Core> {
         match Self::assemble(config, secrets, Arc::clone(&store)).await {
             Ok(core) => Ok(core),
             Err(failure) => {
@@ -67,11 +66,11 @@ impl Core {
         }
     }
 
-    async fn assemble(config: &Config, secrets: &Secrets, store: Arc<SqliteStore>) -> Outcome<Core> {
+    async fn assemble(config: &Config, secrets: &Secrets, store: Arc<dyn Store>) -> Outcome<Core> {
         // Before anything counts: what is counted before there is a recorder is lost for good.
         let metrics = PrometheusBuilder::new().install_recorder().doing("begin to count")?;
         let ring = Arc::new(secrets.peppers()?);
-        peppers::check(store.as_ref(), secrets, &ring).await?;
+        peppers::check(&*store, secrets, &ring).await?;
         let (misses_per_second, misses_per_second_per_address) = config.misses_per_second();
         let options =
             EngineOptions { misses_per_second, misses_per_second_per_address, sharing: sharing::of(config)? };

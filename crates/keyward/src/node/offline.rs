@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use keyward_core::log::SignedHead;
+use keyward_core::store::Store;
 use keyward_store::SqliteStore;
 use keyward_verify::SystemClock;
 use serde_json::Value;
@@ -15,10 +16,13 @@ use crate::secrets::Secrets;
 ///
 /// # Errors
 /// As the store says, with what to do.
-pub async fn open(config: &Config, secrets: &Secrets) -> Outcome<SqliteStore> {
+pub async fn open(config: &Config, secrets: &Secrets) -> Outcome<Arc<dyn Store>> {
     let options =
         keyward_store::SqliteOptions::new(config.dir(), Arc::new(secrets.log_keys()), Arc::new(SystemClock));
-    SqliteStore::open(options).await.map_err(|error| Failure::failed(error.to_string()))
+    match SqliteStore::open(options).await {
+        Ok(store) => Ok(Arc::new(store)),
+        Err(error) => Err(Failure::failed(error.to_string())),
+    }
 }
 
 /// Opens a folder's store for reading, beside a running server too.
@@ -36,7 +40,6 @@ pub async fn read_only(config: &Config, secrets: &Secrets) -> Outcome<SqliteStor
 /// # Errors
 /// Where it cannot be read; what is wrong with the log is the verdict.
 pub async fn verify_log(config: &Config, environment: &Environment, kept: Option<SignedHead>) -> Outcome<Value> {
-    use keyward_core::store::Store;
     let secrets = Secrets::load(config, environment)?;
     let store = read_only(config, &secrets).await?;
     let mut heads = store.signed_heads().doing("read the signed heads")?;

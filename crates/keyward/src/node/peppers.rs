@@ -23,7 +23,7 @@ pub struct Known {
 ///
 /// # Errors
 /// Where the store cannot be read.
-pub async fn known(store: &impl Store, secrets: &Secrets) -> Outcome<Vec<Known>> {
+pub async fn known(store: &dyn Store, secrets: &Secrets) -> Outcome<Vec<Known>> {
     let canaries = store.canaries().await.doing("read the peppers in use")?;
     Ok(compared(&canaries, &secrets.peppers()?))
 }
@@ -47,7 +47,7 @@ fn compared(canaries: &[Canary], peppers: &Peppers) -> Vec<Known> {
 ///
 /// # Errors
 /// Which version is missing or wrong, how many keys hang on it, and what to do.
-pub async fn check(store: &impl Store, secrets: &Secrets, peppers: &Peppers) -> Outcome {
+pub async fn check(store: &dyn Store, secrets: &Secrets, peppers: &Peppers) -> Outcome {
     let canaries = store.canaries().await.doing("read the peppers in use")?;
     let known = compared(&canaries, peppers);
     let origin = secrets.origin();

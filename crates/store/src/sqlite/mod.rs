@@ -67,6 +67,7 @@ use keyward_core::key::Key;
 use keyward_core::limits::QuotaCounter;
 use keyward_core::limits::block::{BlockAnswer, BlockAsk, Tally};
 use keyward_core::log::{LogKeys, SignedHead};
+use keyward_core::nodes::Nodes;
 use keyward_core::people::{Identity, Invitation, PasswordHash, Person};
 use keyward_core::secret::{Digest, PepperVersion};
 use keyward_core::session::{Session, SignInLink};
@@ -147,16 +148,6 @@ impl SqliteStore {
         open::read_only(path, log_keys, clock).await
     }
 
-    /// The signed heads in the file beside the store, oldest first and unchecked: `verify_log` checks them.
-    ///
-    /// # Errors
-    /// [`StoreError::Unavailable`] where the file cannot be read. No file is no head.
-    pub fn signed_heads(&self) -> Result<Vec<SignedHead>> {
-        let Some(place) = &self.place else { return Ok(Vec::new()) };
-        heads::read(&place.heads())
-            .map_err(|error| StoreError::Unavailable(format!("reading {}: {error}", place.heads().display())))
-    }
-
     /// The last revision, as a value to wait on: a hint that there is more to read. Stays at zero where the
     /// store is open for reading only.
     pub fn follow(&self) -> watch::Receiver<Revision> {
@@ -183,18 +174,6 @@ impl SqliteStore {
     ) -> Result<LogVerdict> {
         let mut connection = self.reader().await?;
         verify::verify(&mut connection, &self.log_keys, self.id, heads, progress).await
-    }
-
-    /// Ends writing: what was asked for before is still done, the last head is signed, the files are closed
-    /// and the lock is let go. Calls after it are refused. Without it the next start recovers.
-    pub async fn close(&self) {
-        self.readers.close().await;
-        let Some(writer) = &self.writer else { return };
-        // An error means that the writer has ended already.
-        let _ = writer.commands.send(Command::Close).await;
-        if let Some(ended) = writer.ended.lock().await.take() {
-            let _ = ended.await;
-        }
     }
 
     async fn reader(&self) -> Result<PoolConnection<Db>> {
@@ -472,5 +451,27 @@ impl Store for SqliteStore {
         }
         // Once there was no room, only a write tells that there is again.
         !self.health.is_full() || self.write(Write::Probe).await.is_ok()
+    }
+
+    fn nodes(&self) -> Option<Arc<dyn Nodes>> {
+        // The lock on its folder keeps every other process out.
+        None
+    }
+
+    fn signed_heads(&self) -> Result<Vec<SignedHead>> {
+        let Some(place) = &self.place else { return Ok(Vec::new()) };
+        heads::read(&place.heads())
+            .map_err(|error| StoreError::Unavailable(format!("reading {}: {error}", place.heads().display())))
+    }
+
+    /// The files are closed and the lock is let go, too. Without it the next start recovers.
+    async fn close(&self) {
+        self.readers.close().await;
+        let Some(writer) = &self.writer else { return };
+        // An error means that the writer has ended already.
+        let _ = writer.commands.send(Command::Close).await;
+        if let Some(ended) = writer.ended.lock().await.take() {
+            let _ = ended.await;
+        }
     }
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use keyward_core::limits::block::BLOCK_MAX;
+use keyward_core::store::Store as _;
 
 use crate::support::site::{Run, Site, TestClock, runtime};
 

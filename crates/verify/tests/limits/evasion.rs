@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use keyward_core::denial::Refusal;
+use keyward_core::store::Store as _;
 
 use crate::support::site::{Run, Site, TestClock, site_with_key, spend_from};
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use keyward_core::limits::block::BlockAsk;
+use keyward_core::store::Store as _;
 use keyward_core::tenancy::Project;
 use keyward_verify::{Engine, SystemClock};
 use tokio::sync::Semaphore;

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use keyward_core::clock::{Clock as _, Timestamp};
 use keyward_core::limits::Period;
+use keyward_core::store::Store as _;
 
 use crate::support::Minted;
 use crate::support::site::{Run, Site, TestClock, runtime, spend};

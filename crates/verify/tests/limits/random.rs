@@ -10,6 +10,7 @@ use std::time::Duration;
 use keyward_core::change::ProjectChange;
 use keyward_core::clock::{Clock as _, Timestamp};
 use keyward_core::limits::{OwnLimit, Period};
+use keyward_core::store::Store as _;
 use keyward_verify::limits::{LimitKind, LimitView};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use keyward_core::change::ProjectChange;
 use keyward_core::limits::{NEVER, OwnLimit};
+use keyward_core::store::Store as _;
 use keyward_core::tenancy::Project;
 
 use crate::support::Minted;

@@ -13,6 +13,7 @@ use keyward_core::key::Key;
 use keyward_core::limits::QuotaCounter;
 use keyward_core::limits::block::{BlockAnswer, BlockAsk, Tally};
 use keyward_core::log::SignedHead;
+use keyward_core::nodes::Nodes;
 use keyward_core::people::{Identity, Invitation, PasswordHash, Person};
 use keyward_core::secret::{Digest, PepperVersion};
 use keyward_core::session::{Session, SignInLink};
@@ -57,6 +58,18 @@ macro_rules! passed_on {
 
             async fn is_writable(&self) -> bool {
                 self.store.is_writable().await
+            }
+
+            fn nodes(&self) -> Option<Arc<dyn Nodes>> {
+                self.store.nodes()
+            }
+
+            fn signed_heads(&self) -> Result<Vec<SignedHead>> {
+                self.store.signed_heads()
+            }
+
+            async fn close(&self) {
+                self.store.close().await;
             }
 
             $(async fn $name(&self, $($arg: $type),*) -> Result<$out> {

@@ -13,6 +13,7 @@ use keyward_core::key::Key;
 use keyward_core::limits::QuotaCounter;
 use keyward_core::limits::block::{BlockAnswer, BlockAsk, Tally};
 use keyward_core::log::SignedHead;
+use keyward_core::nodes::Nodes;
 use keyward_core::people::{Identity, Invitation, PasswordHash, Person};
 use keyward_core::secret::{Digest, PepperVersion};
 use keyward_core::session::{Session, SignInLink};
@@ -94,6 +95,14 @@ macro_rules! pass_on {
                 }
             }
 
+            fn nodes(&self) -> Option<Arc<dyn Nodes>> {
+                self.over.nodes()
+            }
+
+            fn signed_heads(&self) -> Result<Vec<SignedHead>> {
+                self.over.signed_heads()
+            }
+
             $(async fn $name(&self, $($argument: $type),*) -> $answer {
                 self.over.$name($($argument),*).await
             })*
@@ -157,4 +166,5 @@ pass_on! {
     add_canary(version: PepperVersion, canary: &[u8]) -> Result<()>;
     retire_pepper(version: PepperVersion) -> Result<()>;
     is_writable() -> bool;
+    close() -> ();
 }
