@@ -21,10 +21,21 @@ const BATCH: u32 = 512;
 /// How a change took force.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct InForce {
+    /// By what it is known.
+    pub by: By,
     /// How many nodes confirmed it.
     pub nodes: u32,
     /// How long the call waited for that, in milliseconds.
     pub waited_ms: u64,
+}
+
+/// By what it is known that no node decides as before any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum By {
+    /// Every node confirmed the change.
+    Acknowledged,
+    /// The lease of at least one node ran out before it confirmed: it answers nothing from memory since.
+    LeaseExpired,
 }
 
 /// The change is durable, but whether every node follows it is not known: never answer success.
@@ -44,7 +55,7 @@ impl Engine {
         let outcome = self.follow_to(Some(revision)).await;
         let waited = self.clock.boottime_nanos().saturating_sub(began);
         outcome?;
-        Ok(InForce { nodes: 1, waited_ms: u64::try_from(waited / 1_000_000).unwrap_or(0) })
+        Ok(InForce { by: By::Acknowledged, nodes: 1, waited_ms: u64::try_from(waited / 1_000_000).unwrap_or(0) })
     }
 
     /// Follows the log to its end.

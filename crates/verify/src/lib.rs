@@ -22,4 +22,4 @@ mod usage;
 pub use clock::SystemClock;
 pub use engine::{ApiInForce, Ask, Decision, Engine, EngineOptions, Identified, Opened, StartError};
 pub use exchange::Exchange;
-pub use follow::{InForce, Unsettled};
+pub use follow::{By, InForce, Unsettled};

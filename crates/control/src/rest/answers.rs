@@ -28,7 +28,14 @@ pub(super) struct InForce {
 
 impl From<use_cases::InForce> for InForce {
     fn from(in_force: use_cases::InForce) -> Self {
-        InForce { by: "acknowledged", nodes: in_force.nodes, waited_ms: in_force.waited_ms }
+        InForce { by: by_word(in_force.by), nodes: in_force.nodes, waited_ms: in_force.waited_ms }
+    }
+}
+
+fn by_word(by: use_cases::By) -> &'static str {
+    match by {
+        use_cases::By::Acknowledged => "acknowledged",
+        use_cases::By::LeaseExpired => "lease_expired",
     }
 }
 

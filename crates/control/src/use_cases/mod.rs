@@ -43,7 +43,7 @@ pub use commit::Edit;
 pub use contracts::{Applied, OpenApi, SeenApi};
 pub use details::details;
 pub use error::{ControlError, Fault, Faults, Result};
-pub use keyward_verify::InForce;
+pub use keyward_verify::{By, InForce};
 pub use log::{Head, SeenEvents, position_at, position_bytes};
 pub use management_keys::{ManagementKeyMade, NewManagementKey};
 pub use nodes::SeenNode;

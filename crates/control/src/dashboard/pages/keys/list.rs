@@ -27,7 +27,7 @@ use crate::dashboard::path::Path;
 use crate::dashboard::place::{ProjectPlace, ProjectTab};
 use crate::dashboard::visit::Visit;
 use crate::use_cases::keys::{FoundKeys, KeyQuestion, SeenKey, TrafficByKey};
-use crate::use_cases::{Control, ControlError, InForce, SeenProject};
+use crate::use_cases::{By, Control, ControlError, InForce, SeenProject};
 
 /// What was done before, as the address says it: a word, and how it took force in numbers.
 #[derive(Debug, Clone, Copy, Default, serde::Deserialize)]
@@ -74,7 +74,7 @@ impl Told {
             Some(Done::Enabled) => "The key works again",
             Some(Done::Changed) => "The key is changed",
         };
-        let in_force = InForce { nodes: self.nodes, waited_ms: self.ms };
+        let in_force = InForce { by: By::Acknowledged, nodes: self.nodes, waited_ms: self.ms };
         notice(Tone::Good, html! { p { (what) "; " (super::shown::in_force_words(in_force)) "." } })
     }
 }

@@ -27,9 +27,9 @@ use crate::dashboard::answer::Page;
 use crate::dashboard::look::Frame;
 use crate::dashboard::pages::samples::{EVIL, LONG, NOW, RIGHT_TO_LEFT, hours_ago, project};
 use crate::use_cases::keys::{FoundKeys, SeenKey, Traffic, TrafficByKey};
-use crate::use_cases::{ControlError, Disclosure, Fault, InForce, SeenProject};
+use crate::use_cases::{By, ControlError, Disclosure, Fault, InForce, SeenProject};
 
-const IN_FORCE: InForce = InForce { nodes: 1, waited_ms: 3 };
+const IN_FORCE: InForce = InForce { by: By::Acknowledged, nodes: 1, waited_ms: 3 };
 const FORM: &str = "4KdGxDRyoUTXfmZ4LG1bRz";
 
 /// A key made some days ago.

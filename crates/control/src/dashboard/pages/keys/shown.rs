@@ -212,7 +212,7 @@ pub fn facts(seen: &SeenKey) -> Markup {
 
 /// How a change took force, as the end of a sentence.
 pub fn in_force_words(in_force: InForce) -> impl Render {
-    let InForce { nodes, waited_ms } = in_force;
+    let InForce { by: _, nodes, waited_ms } = in_force;
     html! {
         "in force on every node"
         @if nodes > 1 { " (" (nodes) " of them)" }
