@@ -49,7 +49,7 @@ fn m15_the_page_shows_which_key_still_gets_traffic() {
     for _ in 0..3 {
         assert_eq!(world.call(&old.secret).status, 200);
     }
-    world.is_counted(&old.id);
+    world.is_counted(&old.id, 3);
     world.goto_project("keys");
     world.browser.see("Which key still gets traffic");
     let rows = world.browser.texts("table:not(.keys) tbody tr");

@@ -98,7 +98,7 @@ fn p25_usage_shows_how_often_and_when_a_key_was_used() {
     for _ in 0..7 {
         assert_eq!(world.call(&key.secret).status, 200);
     }
-    world.is_counted(&key.id);
+    world.is_counted(&key.id, 7);
     world.goto_project("usage");
     world.browser.see("Dashboards");
     let rows = world.browser.texts("tr");

@@ -64,7 +64,7 @@ fn q07_q08_q09_the_list_tells_id_creation_status_and_last_use() {
     assert!(!world.keyward.is_valid(&key.id));
     assert_eq!(world.call(&key.secret).status, 200);
     world.keyward.revoke(&key.id).expect(200);
-    world.is_counted(&key.id);
+    world.is_counted(&key.id, 1);
     world.goto_project("keys");
     let revoked = world.row("Billing").to_lowercase();
     assert!(revoked.contains("revoked") && !revoked.contains("never"), "{revoked}");
@@ -116,7 +116,7 @@ fn q19_unused_keys_are_found() {
     let world = World::new("qanapi");
     let (used, unused) = (world.key("In use"), world.key("Forgotten"));
     assert_eq!(world.call(&used.secret).status, 200);
-    world.is_counted(&used.id);
+    world.is_counted(&used.id, 1);
     world.goto_project("keys");
     // Sorted by their last use, those that have none stand together.
     world.browser.click("Last used");
