@@ -188,6 +188,31 @@ async fn restrict(world: &World, before: &Before, later: Timestamp) -> Since {
 }
 
 #[tokio::test]
+async fn l11_a_revocation_of_many_is_made_again_for_those_that_still_open() {
+    let fixture = SqliteFixture::new();
+    let (project, keys, backup) = backed_up(&fixture, 4).await;
+    {
+        let world = World::new(fixture.opened().await, START);
+        // One was revoked by itself before, and one the backup does not know.
+        world.make(revoked_key(&project, keys[0].id)).await;
+        let unknown = world.key(&project).await;
+        world.make(revoked_keys(&[(&project, &[&keys[0], &keys[1], &keys[2], &unknown])])).await;
+        world.make(revoked_keys(&[(&project, &[&unknown])])).await;
+    }
+    fixture.close().await;
+    let report = restored(&fixture, &backup).await;
+    assert_eq!(report.journal, JournalFound::Read { since: 3, passed_over: 1, unreadable: 0 });
+    let world = world_of(&fixture).await;
+    for key in &keys[..3] {
+        assert_eq!(world.read_key(key.id).await.standing(START), Standing::Revoked);
+    }
+    assert_eq!(world.read_key(keys[3].id).await, keys[3]);
+    let made = world.store.changes_since(report.backup_revision, 10).await.unwrap();
+    assert_eq!(made.last().unwrap().body.change, revoked_keys(&[(&project, &[&keys[1], &keys[2]])]));
+    assert!(matches!(world.store.verify_log(&[]).await.unwrap(), LogVerdict::Intact { .. }));
+}
+
+#[tokio::test]
 async fn l11_every_kind_of_restriction_is_made_again() {
     let fixture = SqliteFixture::new();
     let later = START.saturating_add(Duration::from_secs(3_600));

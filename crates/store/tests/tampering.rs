@@ -99,6 +99,47 @@ async fn s17_an_edited_row_is_named() {
 }
 
 #[tokio::test]
+async fn s17_what_a_change_of_many_is_about_cannot_be_hidden() {
+    let fixture = SqliteFixture::new();
+    let (_, world) = fixture.world().await;
+    let (one, two) = (world.project("one").await, world.project("two").await);
+    let keys = [world.key(&one).await, world.key(&one).await, world.key(&two).await];
+    let made = world.make(revoked_keys(&[(&one, &[&keys[0], &keys[1]]), (&two, &[&keys[2]])])).await;
+    let plain = world.make(revoked_key(&one, keys[0].id)).await;
+    drop(world);
+    fixture.close().await;
+    let closed = Closed { fixture, heads: Vec::new(), last: plain.revision, key: keys[0].clone() };
+    assert!(matches!(closed.verdict(&[]).await, LogVerdict::Intact { .. }));
+    let key = keys[0].id;
+    closed.sql("CREATE TABLE kept AS SELECT * FROM log_subjects").await;
+    let moved = plain.revision.0;
+    let beyond = moved + 1;
+    for (edit, revision) in [
+        (format!("DELETE FROM log_subjects WHERE key_id = '{key}'"), made.revision.0),
+        ("DELETE FROM log_subjects".to_owned(), made.revision.0),
+        ("DELETE FROM log_subjects WHERE project = ''".to_owned(), made.revision.0),
+        (format!("UPDATE log_subjects SET key_id = 'key_0' WHERE key_id = '{key}'"), made.revision.0),
+        ("UPDATE log_subjects SET at = at + 1".to_owned(), made.revision.0),
+        ("UPDATE log_subjects SET at = 'soon'".to_owned(), made.revision.0),
+        ("UPDATE log_subjects SET name = 'key.created'".to_owned(), made.revision.0),
+        (format!("UPDATE log_subjects SET project = '{}' WHERE key_id = '{key}'", two.id), made.revision.0),
+        (format!("UPDATE log_subjects SET revision = {moved} WHERE key_id = '{key}'"), made.revision.0),
+        (format!("INSERT INTO log_subjects VALUES ({moved}, 'org_0', '', '', 1, 'keys.revoked')"), moved),
+        (format!("INSERT INTO log_subjects VALUES ({beyond}, 'org_0', '', '', 1, 'keys.revoked')"), beyond),
+        ("INSERT INTO log_subjects VALUES (-4, 'org_0', '', '', 1, 'keys.revoked')".to_owned(), beyond),
+    ] {
+        closed.sql(&edit).await;
+        let (broken, reason) = closed.broken(&[]).await;
+        assert_eq!(broken, revision, "{edit}: {reason}");
+        assert!(reason.contains("what it is about"), "{edit}: {reason}");
+        // Nor does the store start on it.
+        assert!(matches!(closed.fixture.refusal().await, OpenError::Damaged { .. }), "{edit}");
+        closed.sql("DELETE FROM log_subjects; INSERT INTO log_subjects SELECT * FROM kept").await;
+    }
+    assert!(matches!(closed.verdict(&[]).await, LogVerdict::Intact { .. }));
+}
+
+#[tokio::test]
 async fn s17_a_removed_or_reordered_row_is_named() {
     let closed_one = closed().await;
     closed_one.sql("DELETE FROM log WHERE revision = 7").await;

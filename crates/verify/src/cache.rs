@@ -23,6 +23,8 @@ use crate::limits::{KeyCounters, ProjectTerms};
 
 /// How many applied changes the fence remembers; a read that is older than all of them is not kept.
 const REMEMBERED: usize = 4096;
+/// How many keys of one change it remembers at most, one by one.
+const TOUCHED_MAX: usize = 1024;
 /// How many digests are remembered that no key has.
 const ABSENT_SLOTS: usize = 65_536;
 
@@ -87,9 +89,11 @@ struct Fence {
     projects: HashMap<ProjectId, Arc<ProjectSlot>>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq)]
 enum Touched {
     Key(KeyId),
+    /// In order.
+    Keys(Box<[KeyId]>),
     Project(ProjectId),
     Organization(OrganizationId),
     Everything,
@@ -220,6 +224,13 @@ impl Cache {
                 self.take_out(of.id);
                 Touched::Key(of.id)
             }
+            Change::Keys { .. } => {
+                let mut keys: Vec<KeyId> = change.body.change.keys().collect();
+                keys.iter().for_each(|id| self.take_out(*id));
+                keys.sort_unstable();
+                // Who read meanwhile reads again: that is cheaper than to remember very many for long.
+                if keys.len() > TOUCHED_MAX { Touched::Everything } else { Touched::Keys(keys.into()) }
+            }
             Change::Project { of, what } => {
                 fence.alter(change.revision, |slot| slot.id == of.id, |facts| facts.after(what, at));
                 Touched::Project(of.id)
@@ -294,10 +305,11 @@ impl Fence {
         let remembers_all_since = self.recent.front().is_some_and(|(oldest, _)| oldest.0 <= revision.0 + 1);
         remembers_all_since
             && self.recent.iter().rev().take_while(|(applied, _)| *applied > revision).all(|(_, touched)| {
-                match *touched {
-                    Touched::Key(id) => id != key,
-                    Touched::Project(id) => id != project,
-                    Touched::Organization(id) => id != organization,
+                match touched {
+                    Touched::Key(id) => *id != key,
+                    Touched::Keys(ids) => ids.binary_search(&key).is_err(),
+                    Touched::Project(id) => *id != project,
+                    Touched::Organization(id) => *id != organization,
                     Touched::Everything => false,
                     Touched::Nothing => true,
                 }

@@ -4,11 +4,12 @@
 //! what it takes away have ended. With the embedded store this node is the only one, so that is the whole
 //! barrier; several nodes will acknowledge to one another through the store.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use keyward_core::change::{Change, Entry, KeyChange, OrganizationChange, ProjectChange, Revision};
 use keyward_core::contract::{Contract, ContractError, Presets};
+use keyward_core::id::KeyId;
 use keyward_core::store::StoreError;
 use keyward_core::tenancy::Api;
 
@@ -115,6 +116,7 @@ impl Engine {
             Change::Organization { .. }
             | Change::Project { .. }
             | Change::Key { .. }
+            | Change::Keys { .. }
             | Change::Person { .. }
             | Change::Invitation { .. }
             | Change::Store { .. } => {}
@@ -166,6 +168,10 @@ impl Engine {
                 Closing::default()
             }
             Change::Key { of, .. } if narrows => self.exchanges.close(|owner: &Owner| owner.key == of.id),
+            Change::Keys { .. } => {
+                let keys: HashSet<KeyId> = entry.body.change.keys().collect();
+                self.exchanges.close(|owner| keys.contains(&owner.key))
+            }
             Change::Project { of, what: ProjectChange::PlanSet { .. } | ProjectChange::AccessSet { .. } } => {
                 let shut_out = self.cache.projects_without_access(&of.api, self.api(&of.api).as_deref());
                 self.exchanges.close(|owner| owner.project == of.id && shut_out.contains(&owner.project))

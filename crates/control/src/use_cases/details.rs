@@ -1,13 +1,16 @@
 //! What is told of a change beside its name, at every door and in every export.
 
 use keyward_core::change::{
-    Change, InvitationChange, KeyChange, ManagementKeyChange, OrganizationChange, PersonChange, ProjectChange,
-    StoreChange,
+    Change, InvitationChange, KeyChange, KeysChange, ManagementKeyChange, OrganizationChange, PersonChange,
+    ProjectChange, StoreChange,
 };
-use keyward_core::id::PersonId;
+use keyward_core::id::{KeyId, PersonId};
 use keyward_core::key::Key;
 use keyward_core::tenancy::ManagementKey;
 use serde_json::{Value, json};
+
+/// How many keys of a change of many are told one by one, at most.
+const KEYS_TOLD: usize = 1_000;
 
 /// What is told of a change beside its name: what it set. Digests and peppers are left out by naming what is
 /// told instead of what is not.
@@ -32,6 +35,11 @@ pub fn details(change: &Change) -> Value {
             ProjectChange::Suspended | ProjectChange::Resumed | ProjectChange::Deleted => json!({}),
         },
         Change::Key { what, .. } => key_details(what),
+        Change::Keys { of, what: KeysChange::Revoked { reason } } => {
+            let all: usize = of.iter().map(|of| of.keys.len()).sum();
+            let keys: Vec<KeyId> = change.keys().take(KEYS_TOLD).collect();
+            json!({ "reason": reason, "keys": keys, "revoked": all })
+        }
         Change::ManagementKey { id, what } => match what {
             ManagementKeyChange::Created { key } => management_key_made(key),
             ManagementKeyChange::Rotated { new } => {

@@ -54,7 +54,15 @@ impl Control {
         let has_more = found.len() > limit as usize;
         found.truncate(limit as usize);
         let next = found.last().filter(|_| has_more).map(|(position, _)| *position);
-        Ok(SeenEvents { items: found.into_iter().map(|(_, event)| event).collect(), next })
+        // A change of many keys may be of other projects too, of which nothing is told here.
+        let told = |event| match event {
+            Event::Change(mut entry) => {
+                entry.body.change = entry.body.change.within(place.project.id);
+                Event::Change(entry)
+            }
+            uses => uses,
+        };
+        Ok(SeenEvents { items: found.into_iter().map(|(_, event)| told(event)).collect(), next })
     }
 
     /// The changes after a revision, oldest first.

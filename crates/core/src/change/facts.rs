@@ -2,8 +2,8 @@
 //! exhaustive match, so that no new kind of change can be forgotten.
 
 use super::{
-    Change, InvitationChange, KeyChange, ManagementKeyChange, OrganizationChange, PersonChange, ProjectChange,
-    StoreChange,
+    Change, InvitationChange, KeyChange, KeysChange, ManagementKeyChange, OrganizationChange, PersonChange,
+    ProjectChange, StoreChange,
 };
 use crate::id::{KeyId, OrganizationId, PersonId, ProjectId};
 
@@ -40,6 +40,7 @@ impl Change {
                 | KeyChange::MetadataSet { .. }
                 | KeyChange::Enabled => false,
             },
+            Change::Keys { what: KeysChange::Revoked { .. }, .. } => true,
             Change::ManagementKey { what, .. } => match what {
                 ManagementKeyChange::Rotated { .. } | ManagementKeyChange::Revoked => true,
                 ManagementKeyChange::Created { .. } => false,
@@ -103,6 +104,7 @@ impl Change {
                 KeyChange::Rotated { .. } => "key.rotated",
                 KeyChange::Revoked { .. } => "key.revoked",
             },
+            Change::Keys { what: KeysChange::Revoked { .. }, .. } => "keys.revoked",
             Change::ManagementKey { what, .. } => match what {
                 ManagementKeyChange::Created { .. } => "management_key.created",
                 ManagementKeyChange::Rotated { .. } => "management_key.rotated",
@@ -131,12 +133,13 @@ impl Change {
         }
     }
 
-    /// The organization it is about, where it is about one.
+    /// The organization it is about, where it is about one alone.
     pub fn organization(&self) -> Option<OrganizationId> {
         match self {
             Change::Organization { id, .. } => Some(*id),
             Change::Project { of, .. } => Some(of.organization),
             Change::Key { of, .. } => Some(of.organization),
+            Change::Keys { of, .. } => the_one(of.iter().map(|of| of.project.organization)),
             Change::Invitation { organization, .. } => *organization,
             Change::Person { what, .. } => match what {
                 PersonChange::Joined { organization, .. }
@@ -164,20 +167,27 @@ impl Change {
         }
     }
 
-    /// The project it is about, where it is about one.
+    /// The project it is about, where it is about one alone.
     pub fn project(&self) -> Option<ProjectId> {
         match self {
             Change::Project { of, .. } => Some(of.id),
             Change::Key { of, .. } => Some(of.project),
+            Change::Keys { of, .. } => the_one(of.iter().map(|of| of.project.id)),
             _ => None,
         }
     }
 
-    /// The key it is about, where it is about one.
+    /// The key it is about, where it is about one alone. A change of many keys has none, however few they are.
     pub fn key(&self) -> Option<KeyId> {
         match self {
             Change::Key { of, .. } => Some(of.id),
             _ => None,
         }
     }
+}
+
+/// What all of these are; none where they differ or there are none.
+fn the_one<T: PartialEq>(mut all: impl Iterator<Item = T>) -> Option<T> {
+    let first = all.next()?;
+    all.all(|other| other == first).then_some(first)
 }

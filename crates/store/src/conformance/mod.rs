@@ -10,6 +10,7 @@ pub mod counts;
 pub mod key_lists;
 pub mod keys;
 pub mod log;
+pub mod many;
 pub mod people;
 pub mod peppers;
 pub mod quotas;
@@ -34,7 +35,7 @@ pub mod words {
     pub use super::world::{
         conflict, created_invitation, created_key, created_management_key, created_organization, created_person,
         created_project, invitation_change, key_change, new_digest, new_number, person_change, project_change,
-        revoked_key,
+        revoked_key, revoked_keys,
     };
 }
 
@@ -92,6 +93,10 @@ macro_rules! conformance_suite {
             log: l14_events_are_changes_without_gaps,
             log: s17_the_chain_and_its_heads_are_checked,
             log: s08_a_backup_is_a_new_whole_file,
+            many: l01_many_keys_end_with_one_revision,
+            many: a_refused_change_of_many_leaves_nothing,
+            many: a_change_of_many_is_found_by_each_of_them,
+            many: a_change_of_many_is_an_event_of_each_project_and_key,
             usage: q03_a_batch_counts_once,
             usage: counts_add_up_and_last_use_never_goes_back,
             usage: usage_is_read_by_whole_minutes,

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use keyward_core::change::{
-    Actor, Change, Entry, Expect, InvitationChange, KeyChange, KeyRef, ManagementKeyChange, OrganizationChange,
-    Origin, PersonChange, ProjectChange, ProjectRef, Proposal, Revision,
+    Actor, Change, Entry, Expect, InvitationChange, KeyChange, KeyRef, KeysChange, KeysOf, ManagementKeyChange,
+    OrganizationChange, Origin, PersonChange, ProjectChange, ProjectRef, Proposal, Revision,
 };
 use keyward_core::clock::Timestamp;
 use keyward_core::id::{ApiName, InvitationId, KeyId, ManagementKeyId, OrganizationId, PersonId, ProjectId};
@@ -294,6 +294,16 @@ pub fn created_key(project: &Project, key: &Key) -> Change {
 
 pub fn revoked_key(project: &Project, id: KeyId) -> Change {
     key_change(project, id, KeyChange::Revoked { reason: Some("test".into()) })
+}
+
+/// One change that revokes these keys.
+pub fn revoked_keys(of: &[(&Project, &[&Key])]) -> Change {
+    let keys_of = |(project, keys): &(&Project, &[&Key])| KeysOf {
+        project: ProjectRef { id: project.id, organization: project.organization, api: project.api.clone() },
+        keys: keys.iter().map(|key| key.id).collect(),
+    };
+    let what = KeysChange::Revoked { reason: Some("leak".into()) };
+    Change::Keys { of: of.iter().map(keys_of).collect(), what }
 }
 
 pub fn created_management_key(key: &ManagementKey) -> Change {

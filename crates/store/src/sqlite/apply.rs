@@ -26,6 +26,13 @@ pub(super) async fn apply(
         Change::Organization { id, what } => organization(records, *id, what, at, revision).await,
         Change::Project { of, what } => project(records, of.id, what, at, revision).await,
         Change::Key { of, what } => key(records, of.id, what, at, revision).await,
+        Change::Keys { of, what } => {
+            let mut what = what.of_each();
+            for id in of.iter().flat_map(|of| &of.keys) {
+                key(records, *id, &mut what, at, revision).await?;
+            }
+            Ok(())
+        }
         Change::ManagementKey { id, what } => management_key(records, *id, what, at, revision).await,
         Change::Person { id, what } => people::person(records, *id, what, at, revision).await,
         Change::Invitation { id, what, .. } => people::invitation(records, *id, what, at, revision).await,

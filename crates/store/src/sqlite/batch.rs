@@ -11,6 +11,7 @@ use sqlx::{Executor, QueryBuilder, Row as _};
 use super::bulk::runs;
 use super::journal::JournalLine;
 use super::records::{Records, Refusal};
+use super::subjects::{self, SubjectRow};
 use super::{Connection, Db, apply, expect, foresee, rows};
 
 /// Where the log stands.
@@ -30,6 +31,7 @@ struct LogRow {
     key: Option<String>,
     body: String,
     hash: [u8; 32],
+    subjects: Vec<SubjectRow>,
 }
 
 /// An open transaction with the proposals made in it so far.
@@ -60,6 +62,11 @@ impl<'a> Batch<'a> {
     /// How many changes were made.
     pub(super) fn changes(&self) -> usize {
         self.rows.len()
+    }
+
+    /// How many things changes of many were made to.
+    pub(super) fn subjects(&self) -> usize {
+        self.rows.iter().map(|row| row.subjects.len()).sum()
     }
 
     /// The restrictive changes made so far.
@@ -129,6 +136,7 @@ impl<'a> Batch<'a> {
             organization: change.organization().map(|id| id.to_string()),
             project: change.project().map(|id| id.to_string()),
             key: change.key().map(|id| id.to_string()),
+            subjects: subjects::of(revision, &body),
             body: text,
             hash,
         });
@@ -156,6 +164,9 @@ impl<'a> Batch<'a> {
                     .push_bind(row.hash.to_vec());
             });
             insert.build().execute(&mut *connection).await?;
+        }
+        for row in &self.rows {
+            subjects::write(connection, &row.subjects).await?;
         }
         sqlx::query("UPDATE store SET head_revision = $1, head_hash = $2")
             .bind(self.head.revision.0)

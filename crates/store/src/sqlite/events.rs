@@ -4,6 +4,7 @@
 //! position is (time, kind, number); a row of uses keeps its number for good, and its time (the first use in
 //! its minute) can only move back, so a reader who pages on misses nothing.
 
+use keyward_core::change::Entry;
 use keyward_core::clock::Timestamp;
 use keyward_core::id::ProjectId;
 use keyward_core::log::LogKeys;
@@ -12,6 +13,7 @@ use keyward_core::usage::Event;
 use sqlx::{Connection as _, QueryBuilder, Row as _};
 
 use super::error::read_failure;
+use super::log::{Order, Sought};
 use super::{Connection, Db, log, usage};
 
 const CHANGE: u8 = 0;
@@ -70,32 +72,21 @@ async fn changes(
     (at, number): (i64, i64),
     limit: u32,
 ) -> Result<Vec<(EventPosition, Event)>> {
-    let mut select: QueryBuilder<Db> = QueryBuilder::new(log::SELECT);
-    match filter.key {
-        // A key has few changes: they are found by the key alone, and the project only checked.
-        Some(key) => {
-            select.push(" WHERE l.key_id = ").push_bind(key.to_string());
-            select.push(" AND COALESCE(l.project, '') = ").push_bind(project.to_string());
-        }
-        None => {
-            select.push(" WHERE l.project = ").push_bind(project.to_string());
-        }
-    }
-    if let Some(name) = &filter.name {
-        select.push(" AND l.name = ").push_bind(name.clone());
-    }
-    select.push(" AND (l.at, l.revision) < (").push_bind(at).push(", ").push_bind(number);
-    select.push(")");
-    push_from(&mut select, "l.at", filter);
-    select.push(" ORDER BY l.at DESC, l.revision DESC LIMIT ").push_bind(i64::from(limit));
-    let rows = select.build().fetch_all(connection).await.map_err(read_failure)?;
-    rows.iter()
-        .map(|row| {
-            let entry = log::entry_of(log_keys, row)?;
-            let position = EventPosition { at: entry.body.at, kind: CHANGE, number: entry.revision.0 };
-            Ok((position, Event::Change(entry)))
-        })
-        .collect()
+    let sought = Sought {
+        project: Some(project),
+        key: filter.key,
+        name: filter.name.as_deref(),
+        from: filter.from,
+        order: Order::Time(at, number),
+        limit,
+        ..Sought::default()
+    };
+    let entries = log::find(connection, log_keys, &sought).await?;
+    let line = |entry: Entry| {
+        let position = EventPosition { at: entry.body.at, kind: CHANGE, number: entry.revision.0 };
+        (position, Event::Change(entry))
+    };
+    Ok(entries.into_iter().map(line).collect())
 }
 
 fn push_from(select: &mut QueryBuilder<Db>, column: &str, filter: &EventFilter) {

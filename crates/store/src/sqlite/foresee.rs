@@ -97,6 +97,7 @@ impl Asked {
                     self.digests.push(new.digest);
                 }
             }
+            Change::Keys { .. } => self.keys.extend(change.keys()),
             Change::ManagementKey { id, what } => {
                 self.management_keys.push(*id);
                 if let ManagementKeyChange::Created { key: new } | ManagementKeyChange::Rotated { new } = what {

@@ -2,7 +2,7 @@
 //!
 //! [`open`] opens what [`check`] has looked at; [`writer`] and [`batch`] write (group commit), [`expect`] and [`apply`] on
 //! [`records`] in memory, which [`foresee`] reads and [`rows`] writes back; [`writes`] are no changes, [`blocks`] exchanges
-//! units of [`quotas`]; [`sessions`] come and go beside them; [`people`], [`people_rows`] and [`people_read`] do for people what the others do
+//! units of [`quotas`]; [`subjects`] stand beside the log; [`sessions`] come and go beside them; [`people`], [`people_rows`] and [`people_read`] do for people what the others do
 //! for the rest; [`read`], [`key_lists`], [`log`], [`usage`], [`counts`], [`rates`] and [`events`] read, [`verify`] checks the log, [`journal`] and [`heads`] are the two files beside the database, [`backup`], [`mod@restore`]
 //! and [`switch`] copy and put back ([`timeline`], [`replay`] and [`narrowing`] say what of the journal is
 //! made again). Query texts keep to what PostgreSQL also reads; the types named below
@@ -42,6 +42,7 @@ mod replay;
 mod restore;
 mod rows;
 mod sessions;
+mod subjects;
 mod switch;
 mod timeline;
 mod usage;

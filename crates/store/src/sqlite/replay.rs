@@ -5,8 +5,8 @@
 //! many there are before it tells them.
 
 use keyward_core::change::{
-    Change, InvitationChange, KeyChange, ManagementKeyChange, OrganizationChange, PersonChange, ProjectChange,
-    Revision,
+    Change, InvitationChange, KeyChange, KeysChange, KeysOf, ManagementKeyChange, OrganizationChange, PersonChange,
+    ProjectChange, Revision,
 };
 use keyward_core::clock::Timestamp;
 use keyward_core::key::{Key, KeyState};
@@ -55,6 +55,7 @@ pub(super) async fn consider(
             records.put(found);
             Ok(Some(Change::Key { of, what }))
         }
+        Change::Keys { of, what } => keys(records, (of, what), belief, (at, revision)).await,
         Change::ManagementKey { id, what } => {
             let Some(mut found) = records.load::<ManagementKey>(&id).await? else { return Ok(None) };
             let Some(what) = wanted_by_management_key(records, &found, what, belief).await? else {
@@ -85,6 +86,29 @@ pub(super) async fn consider(
         }
         Change::Store { .. } => Ok(None),
     }
+}
+
+/// Those of the keys to which it is still to happen; none where there are none.
+async fn keys(
+    records: &mut Records<'_>,
+    (mut of, what): (Vec<KeysOf>, KeysChange),
+    belief: Belief,
+    (at, revision): (Timestamp, Revision),
+) -> Result<Option<Change>, Refusal> {
+    for KeysOf { keys, .. } in &mut of {
+        let mut wanted = Vec::new();
+        for id in keys.drain(..) {
+            let Some(mut found) = records.load::<Key>(&id).await? else { continue };
+            if let Some(what) = wanted_by_key(records, &found, what.of_each(), belief).await? {
+                found.apply(&what, at, revision);
+                records.put(found);
+                wanted.push(id);
+            }
+        }
+        *keys = wanted;
+    }
+    of.retain(|of| !of.keys.is_empty());
+    Ok((!of.is_empty()).then_some(Change::Keys { of, what }))
 }
 
 /// What was taken from a person is taken again, however far it is believed; a role is only ever lowered.

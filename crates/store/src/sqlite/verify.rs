@@ -1,6 +1,8 @@
 //! Checking the log: every link of the chain, every column beside a body, the head, and signed heads that
 //! were kept elsewhere (trust.md S17).
 
+use std::collections::BTreeMap;
+
 use keyward_core::change::{EntryBody, Revision};
 use keyward_core::id::StoreId;
 use keyward_core::log::{GENESIS, LogKeys, SignedHead};
@@ -9,7 +11,7 @@ use sqlx::Row as _;
 
 use super::batch::{HeadOfLog, read_head};
 use super::error::read_failure;
-use super::{Connection, Row};
+use super::{Connection, Row, subjects};
 
 /// Rows that are read at once.
 const ROWS: i64 = 1_000;
@@ -50,8 +52,10 @@ pub(super) async fn verify(
         if rows.is_empty() {
             break;
         }
+        let counts = subjects::counts(connection, chain.at.revision, end_of(&rows)).await?;
         for row in &rows {
-            if let Some(found) = chain.follow(row).or_else(|| known.find(chain.at)) {
+            let found = chain.follow(connection, row, &counts).await?;
+            if let Some(found) = found.or_else(|| known.find(chain.at)) {
                 fault = earlier(fault, found);
                 break 'log;
             }
@@ -74,6 +78,11 @@ fn earlier(one: Option<Fault>, other: Fault) -> Option<Fault> {
     }
 }
 
+/// The last revision among rows of the log; before the first where that cannot be read.
+fn end_of(rows: &[Row]) -> Revision {
+    rows.last().and_then(|row| row.try_get("revision").ok()).map_or(Revision::ZERO, Revision)
+}
+
 /// Checks the last `links` links before the head: enough to tell at every start that the keys are right and
 /// the end of the log is whole.
 pub(super) async fn verify_end(connection: &mut Connection, log_keys: &LogKeys, links: i64) -> Result<HeadOfLog> {
@@ -88,7 +97,14 @@ pub(super) async fn verify_end(connection: &mut Connection, log_keys: &LogKeys, 
     .fetch_all(&mut *connection)
     .await
     .map_err(read_failure)?;
-    let fault = rows.iter().find_map(|row| chain.follow(row));
+    let counts = subjects::counts(connection, from, end_of(&rows)).await?;
+    let mut fault = None;
+    for row in &rows {
+        fault = chain.follow(connection, row, &counts).await?;
+        if fault.is_some() {
+            break;
+        }
+    }
     match fault.or(check_end(connection, chain.at, head).await?) {
         None => Ok(head),
         Some(Fault { revision, reason }) => {
@@ -124,13 +140,20 @@ pub(super) async fn find_hash(connection: &mut Connection, revision: Revision) -
 
 /// Whether the log ends where its head says.
 async fn check_end(connection: &mut Connection, end: HeadOfLog, head: HeadOfLog) -> Result<Option<Fault>> {
-    let row = sqlx::query("SELECT s.head_revision, (SELECT MAX(revision) FROM log) AS last FROM store AS s")
-        .fetch_one(connection)
-        .await
-        .map_err(read_failure)?;
+    let row = sqlx::query(
+        "SELECT s.head_revision, (SELECT MAX(revision) FROM log) AS last,
+             (SELECT MIN(revision) FROM log_subjects) AS first_subject,
+             (SELECT MAX(revision) FROM log_subjects) AS last_subject
+         FROM store AS s",
+    )
+    .fetch_one(connection)
+    .await
+    .map_err(read_failure)?;
     let now: i64 = row.try_get("head_revision").map_err(read_failure)?;
     let last: Option<i64> = row.try_get("last").map_err(read_failure)?;
     let last = Revision(last.unwrap_or(0));
+    let first_subject: Option<i64> = row.try_get("first_subject").map_err(read_failure)?;
+    let last_subject: Option<i64> = row.try_get("last_subject").map_err(read_failure)?;
     let fault = |revision: Revision, reason: &str| Some(Fault { revision, reason: reason.to_owned() });
     Ok(if end.revision < head.revision {
         fault(end.revision.next(), "is missing: the log's head is further on")
@@ -138,6 +161,8 @@ async fn check_end(connection: &mut Connection, end: HeadOfLog, head: HeadOfLog)
         fault(end.revision, "is not the one that the log's head names")
     } else if last.0 > now {
         fault(Revision(now).next(), "lies beyond the log's head")
+    } else if first_subject.is_some_and(|first| first < 1) || last_subject.is_some_and(|last| last > now) {
+        fault(Revision(now).next(), "is none, but rows of what it is about are there")
     } else {
         None
     })
@@ -151,18 +176,27 @@ struct Chain<'a> {
 
 impl Chain<'_> {
     /// Takes the next row; a fault where it is not as it was written.
-    fn follow(&mut self, row: &Row) -> Option<Fault> {
+    async fn follow(
+        &mut self,
+        connection: &mut Connection,
+        row: &Row,
+        counts: &BTreeMap<i64, u64>,
+    ) -> Result<Option<Fault>> {
         let expected = self.at.revision.next();
-        match self.check(row, expected) {
-            Ok(hash) => {
-                self.at = HeadOfLog { revision: expected, hash };
-                None
-            }
-            Err(reason) => Some(Fault { revision: expected, reason }),
+        let (hash, body) = match self.check(row, expected) {
+            Ok(found) => found,
+            Err(reason) => return Ok(Some(Fault { revision: expected, reason })),
+        };
+        let count = counts.get(&expected.0).copied().unwrap_or(0);
+        if !subjects::agree(connection, expected, &body, count).await? {
+            let reason = "has rows of what it is about that disagree with its body".to_owned();
+            return Ok(Some(Fault { revision: expected, reason }));
         }
+        self.at = HeadOfLog { revision: expected, hash };
+        Ok(None)
     }
 
-    fn check(&self, row: &Row, expected: Revision) -> std::result::Result<[u8; 32], String> {
+    fn check(&self, row: &Row, expected: Revision) -> std::result::Result<([u8; 32], EntryBody), String> {
         let unreadable = |error: sqlx::Error| format!("cannot be read: {error}");
         let revision = Revision(row.try_get("revision").map_err(unreadable)?);
         if revision != expected {
@@ -192,7 +226,8 @@ impl Chain<'_> {
         if beside != within {
             return Err("has columns that disagree with its body".into());
         }
-        hash.try_into().map_err(|_| "has a broken hash".into())
+        let hash = hash.try_into().map_err(|_| "has a broken hash")?;
+        Ok((hash, body))
     }
 }
 

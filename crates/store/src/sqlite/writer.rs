@@ -181,7 +181,7 @@ impl Writer {
             roll_back(&mut self.connection).await;
             return Ok(outcomes);
         }
-        let (head, changes) = (batch.head(), batch.changes());
+        let (head, changes, subjects) = (batch.head(), batch.changes(), batch.subjects());
         match batch.finish().await {
             Ok(()) => {}
             Err(Refusal::Database(error)) => return Err(self.failed(Stage::BeforeCommit, error).await),
@@ -201,14 +201,14 @@ impl Writer {
             }
             return Err(error);
         }
-        self.committed(head, changes);
+        self.committed(head, changes, subjects);
         Ok(outcomes)
     }
 
-    fn committed(&mut self, head: HeadOfLog, changes: usize) {
+    fn committed(&mut self, head: HeadOfLog, changes: usize, subjects: usize) {
         metrics::counter!("keyward_store_changes_total").increment(changes as u64);
         metrics::gauge!("keyward_store_revision").set(head.revision.0 as f64);
-        self.wrote(8 + 4 * changes);
+        self.wrote(8 + 4 * changes + 2 * subjects);
         self.moved.send_replace(head.revision);
         // The signer lives as long as this sender.
         let _ = self.to_sign.send(head);

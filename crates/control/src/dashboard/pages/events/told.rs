@@ -15,12 +15,13 @@ use crate::use_cases::details;
 pub const GRANTED: &str = "valid";
 
 /// What stands in a project's event log, for its filter and its lines.
-pub const OF_PROJECTS: [(&str, &str); 21] = [
+pub const OF_PROJECTS: [(&str, &str); 22] = [
     ("key.used", "Key used"),
     ("key.refused", "Key refused"),
     ("key.created", "Key created"),
     ("key.rotated", "Key rotated"),
     ("key.revoked", "Key revoked"),
+    ("keys.revoked", "Keys revoked"),
     ("key.disabled", "Key disabled"),
     ("key.enabled", "Key enabled"),
     ("key.renamed", "Key renamed"),
