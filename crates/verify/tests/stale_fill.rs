@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use async_trait::async_trait;
-use keyward_core::change::{Change, KeyChange, OrganizationChange};
+use keyward_core::change::{Change, KeyChange, KeysChange, KeysOf, OrganizationChange, ProjectRef};
 use keyward_core::clock::Timestamp;
 use keyward_core::denial::Refusal;
 use keyward_core::scope::Scopes;
@@ -124,6 +124,51 @@ async fn l04_every_restrictive_change_keeps_stale_reads_out() {
         early.await.unwrap();
         assert_eq!(node.refusal(&key.secret).await, Some(refusal));
     }
+}
+
+/// One change that revokes all of these.
+async fn revoke_all(node: &Node, keys: &[Minted]) {
+    let (id, organization, api) = (node.project.id, node.project.organization, node.project.api.clone());
+    let keys = keys.iter().map(|key| key.id).collect();
+    let of = vec![KeysOf { project: ProjectRef { id, organization, api }, keys }];
+    let entry = node.world.make(Change::Keys { of, what: KeysChange::Revoked { reason: None } }).await;
+    node.engine.settle(entry.revision).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn l04_a_revocation_of_many_keeps_stale_reads_out() {
+    // Few enough to be remembered one by one, and too many.
+    for others in [3, 1_100] {
+        let (node, gate, key) = node_behind_a_gate().await;
+        let mut keys = node.mint(others).await;
+        let early = verify(&node, &key);
+        gate.hold(1).await;
+        keys.push(key);
+        revoke_all(&node, &keys).await;
+        gate.open();
+        early.await.unwrap();
+        for key in keys.iter().rev().take(3) {
+            assert_eq!(node.refusal(&key.secret).await, Some(Refusal::Revoked), "of {others} others");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn l09_a_revocation_of_many_closes_the_exchanges_of_all_of_them_and_of_no_other() {
+    let node = Node::start("standard").await;
+    let keys = node.mint(4).await;
+    let mut open = Vec::new();
+    for key in &keys {
+        open.push(node.engine.open(&node.ask(&key.secret)).await.exchange.unwrap());
+    }
+    let waiting: Vec<_> =
+        open.drain(..3).map(|exchange| tokio::spawn(async move { exchange.closed().await })).collect();
+    revoke_all(&node, &keys[..3]).await;
+    for closed in waiting {
+        closed.await.unwrap();
+    }
+    assert!(!open[0].is_closed());
+    assert_eq!(node.engine.open_exchanges(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,7 +1,9 @@
-//! Ending many keys at once: one commit, one wait. What is revoked is what stands at that moment; to keep
+//! Ending many keys at once: one change, one revision, one wait. What is revoked is what stands at that moment; to keep
 //! new keys from being made, suspend the project or organization.
 
-use keyward_core::change::{Change, Expect, KeyChange, Revision};
+use std::collections::BTreeMap;
+
+use keyward_core::change::{Change, Expect, KeysChange, KeysOf, Revision};
 use keyward_core::id::{KeyId, OrganizationId, ProjectId};
 use keyward_core::key::{Key, KeyState};
 use keyward_core::permission::Permission;
@@ -68,17 +70,20 @@ impl Control {
             let found = self.find_target(asked, target).await?;
             require_acknowledged(&statements(&found), acknowledge)?;
             let now = self.now();
-            let open = |key: &Key| !matches!(key.state, KeyState::Revoked { .. });
-            let of_open = || {
-                found
-                    .iter()
-                    .flat_map(|(place, keys)| keys.iter().filter(|key| open(key)).map(move |key| (place, key)))
-            };
-            let expect = of_open().map(|(_, key)| Expect::Key(key.id, key.revision)).collect();
-            let what = KeyChange::Revoked { reason: reason.clone() };
-            let changes: Vec<_> =
-                of_open().map(|(place, key)| Change::Key { of: place.key_ref(key), what: what.clone() }).collect();
-            let revoked = u32::try_from(changes.len()).unwrap_or(u32::MAX);
+            let open = |key: &&Key| !matches!(key.state, KeyState::Revoked { .. });
+            let mut expect = Vec::new();
+            let mut of: BTreeMap<ProjectId, KeysOf> = BTreeMap::new();
+            for (place, keys) in &found {
+                for key in keys.iter().filter(open) {
+                    expect.push(Expect::Key(key.id, key.revision));
+                    let project = || KeysOf { project: place.project_ref(), keys: Vec::new() };
+                    of.entry(key.project).or_insert_with(project).keys.push(key.id);
+                }
+            }
+            let revoked = u32::try_from(expect.len()).unwrap_or(u32::MAX);
+            let what = KeysChange::Revoked { reason: reason.clone() };
+            let change = (!of.is_empty()).then(|| Change::Keys { of: of.into_values().collect(), what });
+            let changes = Vec::from_iter(change);
             match self.commit(asked, now, Plan { expect, changes, made: None }).await? {
                 Committed::Stale(expect) => tries.again(self, expect).await?,
                 Committed::InForce(in_force) => {

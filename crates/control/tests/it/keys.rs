@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use keyward_core::store::Store as _;
 use serde_json::{Value, json};
 
 use crate::support::World;
@@ -253,15 +254,17 @@ async fn q18_events_tell_who_what_when_and_no_secret() {
 }
 
 #[tokio::test]
-async fn many_keys_end_in_one_commit() {
+async fn l01_many_keys_end_with_one_revision() {
     let world = World::with("standard").await;
     let mut secrets = vec![world.key.1.clone()];
     for _ in 0..20 {
         secrets.push(world.create(json!({})).await.expect(201).text("/secret").to_owned());
     }
+    let (before, _) = world.store.head().await.unwrap();
     let done =
         world.post("/v1/revocations", json!({ "project": world.project, "reason": "breach" })).await.expect(200);
     assert_eq!(done.json["revoked"], 21);
+    assert_eq!(world.store.head().await.unwrap().0, before.next());
     for secret in &secrets {
         assert!(!world.opens(secret).await);
     }
@@ -271,6 +274,7 @@ async fn many_keys_end_in_one_commit() {
     assert_eq!(world.get("/v1/revocations/revocation_AAAA").await.problem(), (404, "not_found"));
     let none = world.post("/v1/revocations", json!({ "organization": world.organization })).await.expect(200);
     assert_eq!(none.json["revoked"], 0);
+    assert_eq!(world.store.head().await.unwrap().0, before.next(), "what is revoked already is no change");
     for bad in [
         json!({}),
         json!({ "keys": [] }),
@@ -281,4 +285,37 @@ async fn many_keys_end_in_one_commit() {
     }
     let nobody = json!({ "keys": [world.key.0, "key_0000000000000000000001"] });
     assert_eq!(world.post("/v1/revocations", nobody).await.fields(), ["keys.1"]);
+}
+
+/// The events of a project that a query asks for, and what the log says of the same.
+async fn told(world: &World, project: &str, query: &str) -> Vec<Value> {
+    let events = world.get(&format!("/v1/projects/{project}/events?{query}")).await.expect(200);
+    events.json["items"].as_array().unwrap().clone()
+}
+
+#[tokio::test]
+async fn t01_a_revocation_of_many_is_told_in_every_log_and_in_none_of_another_wall() {
+    let world = World::with("standard").await;
+    let (_, other) = world.another_customer("standard").await;
+    let path = format!("/v1/projects/{other}/keys");
+    let theirs = world.post(&path, json!({ "name": "theirs" })).await.expect(201).text("/key/id").to_owned();
+    let untouched = world.create(json!({ "name": "untouched" })).await.expect(201).text("/key/id").to_owned();
+    let mine = world.key.0.clone();
+    let keys = json!({ "keys": [mine, theirs], "reason": "breach" });
+    assert_eq!(world.post("/v1/revocations", keys).await.expect(200).json["revoked"], 2);
+    for (project, key, foreign) in [(&world.project, &mine, &theirs), (&other, &theirs, &mine)] {
+        for query in ["name=keys.revoked".to_owned(), format!("key={key}&name=keys.revoked")] {
+            let told = told(&world, project, &query).await;
+            assert_eq!(told.len(), 1, "{query}");
+            assert_eq!(told[0]["details"], json!({ "keys": [key], "revoked": 1, "reason": "breach" }));
+            assert!(!told[0].to_string().contains(foreign.as_str()), "{}", told[0]);
+        }
+        assert!(told(&world, project, &format!("key={untouched}&name=keys.revoked")).await.is_empty());
+        assert!(told(&world, project, &format!("key={foreign}")).await.is_empty());
+    }
+    // The whole log tells all of it.
+    let (head, _) = world.store.head().await.unwrap();
+    let last = world.get(&format!("/v1/changes?after={}", head.0 - 1)).await.expect(200);
+    assert_eq!(last.json["items"][0]["name"], "keys.revoked");
+    assert_eq!(last.json["items"][0]["details"]["revoked"], 2);
 }
