@@ -85,6 +85,11 @@ pub(crate) struct Cache {
 #[derive(Debug)]
 struct Fence {
     applied: Revision,
+    /// How often everything was forgotten because the log was followed from elsewhere: what was read before that is
+    /// not let in, whatever its revision.
+    generation: u64,
+    /// Whether anything is let in.
+    is_open: bool,
     recent: VecDeque<(Revision, Touched)>,
     projects: HashMap<ProjectId, Arc<ProjectSlot>>,
 }
@@ -123,7 +128,13 @@ impl Cache {
         Cache {
             by_digest: papaya::HashMap::default(),
             by_id: papaya::HashMap::default(),
-            fence: Mutex::new(Fence { applied, recent: VecDeque::new(), projects: HashMap::new() }),
+            fence: Mutex::new(Fence {
+                applied,
+                generation: 0,
+                is_open: true,
+                recent: VecDeque::new(),
+                projects: HashMap::new(),
+            }),
             absent: Mutex::new(vec![None; ABSENT_SLOTS].into()),
         }
     }
@@ -157,12 +168,38 @@ impl Cache {
         self.fence.lock().applied
     }
 
+    /// To be asked before anything is read that shall be let in.
+    pub fn generation(&self) -> u64 {
+        self.fence.lock().generation
+    }
+
+    /// Forgets everything, and lets nothing in until [`Cache::begin`].
+    pub fn shut(&self) {
+        self.start_over(None);
+    }
+
+    /// Forgets everything and follows the log from `applied` on, which may be before what was followed: nothing that was
+    /// begun to be read before this is let in.
+    pub fn begin(&self, applied: Revision) {
+        self.start_over(Some(applied));
+    }
+
+    fn start_over(&self, applied: Option<Revision>) {
+        let mut fence = self.fence.lock();
+        self.clear();
+        fence.projects.clear();
+        fence.recent.clear();
+        fence.generation += 1;
+        fence.is_open = applied.is_some();
+        fence.applied = applied.unwrap_or(fence.applied);
+    }
+
     /// Lets in a key that was read, unless a change to it was applied after the revision it was read at: then
-    /// none is given, and the key has to be read again.
-    pub fn admit(&self, digest: &Digest, read: Read<KeyInContext>) -> Option<Arc<Entry>> {
+    /// none is given, and the key has to be read again. `generation` is what was current before the read.
+    pub fn admit(&self, digest: &Digest, read: Read<KeyInContext>, generation: u64) -> Option<Arc<Entry>> {
         let Read { value: KeyInContext { key, project, organization }, revision } = read;
         let mut fence = self.fence.lock();
-        if !fence.is_current(revision, key.id, project.id, organization.id) {
+        if !fence.lets_in(generation) || !fence.is_current(revision, key.id, project.id, organization.id) {
             return None;
         }
         let slot = fence.projects.entry(project.id).or_insert_with(|| {
@@ -195,9 +232,9 @@ impl Cache {
     }
 
     /// Notes that no key had this digest at `revision`.
-    pub fn admit_absent(&self, digest: &Digest, revision: Revision) {
+    pub fn admit_absent(&self, digest: &Digest, revision: Revision, generation: u64) {
         let fence = self.fence.lock();
-        if fence.applied <= revision {
+        if fence.lets_in(generation) && fence.applied <= revision {
             self.absent.lock()[slot_of(digest)] = Some(*digest);
         }
     }
@@ -297,6 +334,10 @@ fn slot_of(digest: &Digest) -> usize {
 }
 
 impl Fence {
+    fn lets_in(&self, generation: u64) -> bool {
+        self.is_open && self.generation == generation
+    }
+
     /// Whether what was read at `revision` of this key is still so.
     fn is_current(&self, revision: Revision, key: KeyId, project: ProjectId, organization: OrganizationId) -> bool {
         if self.applied <= revision {

@@ -4,30 +4,32 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use keyward_core::change::Revision;
 use keyward_core::clock::Clock;
-use keyward_core::contract::{Contract, ContractError};
+use keyward_core::contract::Contract;
 use keyward_core::decision::{Grant, KeyFacts, RequestFacts};
-use keyward_core::denial::{Denial, Refusal};
+use keyward_core::denial::Denial;
 use keyward_core::id::{ApiName, KeyId, OrganizationId, ProjectId};
-use keyward_core::secret::{Digest, Format, Peppers, Recognised, Unrecognised, management_key_format};
-use keyward_core::store::{Store, StoreError};
-use keyward_core::tenancy::ManagementKey;
+use keyward_core::secret::Peppers;
+use keyward_core::store::Store;
 use tokio_util::sync::CancellationToken;
 
 use crate::Exchange;
 use crate::budget::MissBudget;
 use crate::cache::{Cache, Entry};
+use crate::clock::NodeClock;
 use crate::exchange::Exchanges;
 use crate::fill::Fills;
 use crate::lease::Lease;
-use crate::limits::shared::SharedUrlError;
-use crate::limits::{Charge, Limiter, Sharing};
+use crate::limits::{Charge, Limiter};
+use crate::lookup::UNAVAILABLE;
 use crate::management::ManagementKeys;
+use crate::membership::Membership;
+use crate::options::{EngineOptions, StartError};
 use crate::usage::Usage;
 
 /// How often a look-up starts over because the key changed while it was on its way.
@@ -48,43 +50,9 @@ pub struct Engine {
     pub(crate) misses: MissBudget,
     pub(crate) limiter: Arc<Limiter>,
     pub(crate) usage: Usage,
-    background: CancellationToken,
-}
-
-/// Settings of an engine.
-#[derive(Debug, Clone)]
-pub struct EngineOptions {
-    /// Look-ups a second of credentials that anybody could have made up, over all callers.
-    pub misses_per_second: u32,
-    /// The same for one address (for IPv6, one /64).
-    pub misses_per_second_per_address: u32,
-    /// Where rates are shared with other nodes; each node counts alone where none.
-    pub sharing: Option<Sharing>,
-}
-
-impl Default for EngineOptions {
-    fn default() -> Self {
-        EngineOptions { misses_per_second: 1000, misses_per_second_per_address: 50, sharing: None }
-    }
-}
-
-/// Why an engine did not start.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// The store could not be read.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// The server to share rates in cannot be used.
-    #[error(transparent)]
-    Sharing(#[from] SharedUrlError),
-    /// The contract in force of an API cannot be read by this version.
-    #[error("the contract in force of {api} cannot be read: {error}")]
-    Contract {
-        /// Which API's.
-        api: ApiName,
-        /// What is wrong with it.
-        error: ContractError,
-    },
+    /// This node among others; none where it is the only one of its store.
+    pub(crate) membership: Option<Arc<Membership>>,
+    pub(crate) background: CancellationToken,
 }
 
 /// An API with its contract in force, compiled.
@@ -161,8 +129,9 @@ impl Identified {
 }
 
 impl Engine {
-    /// Loads contracts and management keys, follows the log to its end, and starts the background work:
-    /// writing uses every second and ending exchanges whose key has expired.
+    /// Loads contracts and management keys, follows the log to its end, and starts the background work: writing uses
+    /// every second and ending exchanges whose key has expired. Where several nodes share the store it registers first,
+    /// and answers from memory only while it has a lease.
     ///
     /// # Errors
     /// [`StartError`] where the store cannot be read or a contract in it cannot be compiled.
@@ -172,32 +141,43 @@ impl Engine {
         clock: Arc<dyn Clock>,
         options: EngineOptions,
     ) -> Result<Arc<Engine>, StartError> {
-        let apis = store.apis().await?;
-        let compiled = apis.value.iter().map(|api| {
-            let compiled = crate::follow::compile(api);
-            compiled
-                .map(|compiled| (api.name.clone(), Arc::new(compiled)))
-                .map_err(|error| StartError::Contract { api: api.name.clone(), error })
-        });
+        let nodes = store.nodes();
+        let (clock, node_clock) = match &nodes {
+            None => (clock, None),
+            Some(_) => {
+                let node_clock = Arc::new(NodeClock::new(clock));
+                (Arc::clone(&node_clock) as Arc<dyn Clock>, Some(node_clock))
+            }
+        };
+        let membership = nodes.zip(node_clock);
+        let membership = membership.map(|(nodes, clock)| Arc::new(Membership::new(nodes, clock, options.node)));
         let (limiter, wishes) = Limiter::new(Arc::clone(&store), Arc::clone(&clock), options.sharing.as_ref())?;
-        limiter.restore_rates().await?;
         let engine = Arc::new(Engine {
-            cache: Cache::new(apis.revision),
-            lease: Lease::endless(),
+            cache: Cache::new(Revision::ZERO),
+            lease: if membership.is_some() { Lease::over() } else { Lease::endless() },
             exchanges: Exchanges::new(),
-            management: ManagementKeys::load(&*store).await?,
-            apis: ArcSwap::from_pointee(compiled.collect::<Result<_, _>>()?),
+            management: ManagementKeys::new(),
+            apis: ArcSwap::default(),
             following: tokio::sync::Mutex::default(),
             fills: Fills::new(),
             misses: MissBudget::new(options.misses_per_second, options.misses_per_second_per_address),
             limiter,
             usage: Usage::new(),
+            membership,
             background: CancellationToken::new(),
             store,
             peppers,
             clock,
         });
-        engine.follow().await?;
+        match &engine.membership {
+            None => {
+                let revision = engine.load().await?;
+                engine.cache.begin(revision);
+                engine.follow().await?;
+            }
+            Some(membership) => membership.join(&engine).await?,
+        }
+        engine.limiter.restore_rates().await?;
         tokio::spawn(every_second(Arc::clone(&engine), |engine| async move { engine.flush_usage().await }));
         tokio::spawn(every_second(Arc::clone(&engine), |engine| async move { engine.look_after().await }));
         let limiter = &engine.limiter;
@@ -205,6 +185,21 @@ impl Engine {
         limiter.start(Arc::clone(limiter).heed_recalls());
         limiter.start(every_second(Arc::clone(&engine), |engine| async move { engine.look_after_limits().await }));
         Ok(engine)
+    }
+
+    /// Reads what is kept in memory as a whole: contracts and management keys. Gives the revision that the contracts
+    /// were read at.
+    pub(crate) async fn load(&self) -> Result<Revision, StartError> {
+        let apis = self.store.apis().await?;
+        let compiled = apis.value.iter().map(|api| {
+            let compiled = crate::follow::compile(api);
+            compiled
+                .map(|compiled| (api.name.clone(), Arc::new(compiled)))
+                .map_err(|error| StartError::Contract { api: api.name.clone(), error })
+        });
+        self.apis.store(Arc::new(compiled.collect::<Result<_, _>>()?));
+        self.management.load(&*self.store).await?;
+        Ok(apis.revision)
     }
 
     /// The APIs with their contracts in force. Cheap; the same `Arc` until one changes.
@@ -241,9 +236,10 @@ impl Engine {
                     return Opened { decision: self.guard(ask, Decision::denied(denial)), exchange: None };
                 }
             };
-            // Registered first, looked at second: a change that this misses closes what is registered.
+            // Registered first, looked at second: a change that this misses closes what is registered, and so does the
+            // end of a lease.
             let exchange = self.exchanges.enter(entry.owner(), entry.facts.ends_at());
-            if entry.is_stale() {
+            if entry.is_stale() || !self.lease.holds(&*self.clock) {
                 continue;
             }
             let Some(decision) = self.judge(&entry, ask).await else { continue };
@@ -265,30 +261,6 @@ impl Engine {
     ) -> Result<Identified, Denial> {
         let entry = self.lookup(api, presented, address).await?;
         Ok(Identified { key: entry })
-    }
-
-    /// The live management key that a secret is.
-    ///
-    /// # Errors
-    /// The denial where it is none.
-    pub async fn authenticate(&self, presented: &str) -> Result<Arc<ManagementKey>, Denial> {
-        if !self.lease.holds(&*self.clock) {
-            return Err(UNAVAILABLE);
-        }
-        static FORMAT: LazyLock<Format> = LazyLock::new(management_key_format);
-        let recognised = FORMAT.recognise(&self.peppers, presented).map_err(denial_of)?;
-        // Hashed anew only for what is not found at once.
-        let older = || {
-            let digests = FORMAT.older_digests(&self.peppers, presented);
-            digests.iter().find_map(|digest| self.management.get(digest))
-        };
-        let found = self.management.get(recognised.digest()).or_else(older);
-        let key = found.ok_or(Denial::new(Refusal::UnknownKey))?;
-        match key.is_live(self.clock.now()) {
-            true => Ok(key),
-            false if key.revoked_at.is_some() => Err(Denial::new(Refusal::Revoked)),
-            false => Err(Denial::new(Refusal::Expired)),
-        }
     }
 
     /// The last revision this node follows.
@@ -321,11 +293,18 @@ impl Engine {
         self.cache.forget();
     }
 
-    /// Stops the background work after a last flush, and gives back the units of quotas that are held.
+    /// Stops the background work after a last flush, and gives back the units of quotas that are held. Of several nodes
+    /// this one leaves the others then; it answers nothing any more, so what is under way should have ended before.
     pub async fn stop(&self) {
         self.background.cancel();
+        if let Some(membership) = &self.membership {
+            membership.end(self).await;
+        }
         self.flush_usage().await;
         self.limiter.stop().await;
+        if let Some(membership) = &self.membership {
+            membership.leave().await;
+        }
     }
 
     /// The clock that decisions are taken by.
@@ -338,80 +317,14 @@ impl Engine {
     async fn look_after(&self) {
         let ended = self.exchanges.close_ended(self.clock.now());
         self.exchanges.drain(ended).await;
-        self.recover().await;
+        match &self.membership {
+            None => self.recover().await,
+            Some(membership) => membership.tell(self),
+        }
         metrics::gauge!("keyward_cached_keys").set(self.cached_keys() as f64);
         metrics::gauge!("keyward_applied_revision").set(self.applied().0 as f64);
         metrics::gauge!("keyward_exchanges").set(self.open_exchanges() as f64);
     }
-
-    /// Finds the key that a credential is: in the cache, else in the store.
-    async fn lookup(
-        &self,
-        api: Option<&ApiInForce>,
-        presented: &str,
-        address: Option<IpAddr>,
-    ) -> Result<Arc<Entry>, Denial> {
-        // Before the look-up: what the cache holds is good as of a moment when the lease held.
-        if !self.lease.holds(&*self.clock) {
-            return Err(UNAVAILABLE);
-        }
-        match api {
-            Some(api) => {
-                let recognised = api.contract.key.recognise(&self.peppers, presented).map_err(denial_of)?;
-                self.find(api, &recognised, presented, address).await
-            }
-            None => self.lookup_in_all(presented, address).await,
-        }
-    }
-
-    /// Finds a credential for which the caller named no API: by its shape.
-    async fn lookup_in_all(&self, presented: &str, address: Option<IpAddr>) -> Result<Arc<Entry>, Denial> {
-        let mut denial = Denial::new(Refusal::MalformedKey);
-        let apis = self.apis.load_full();
-        for api in apis.values() {
-            match api.contract.key.recognise(&self.peppers, presented) {
-                Ok(recognised) => match self.find(api, &recognised, presented, address).await {
-                    Err(unknown) if unknown.refusal() == Refusal::UnknownKey => denial = unknown,
-                    found => return found,
-                },
-                Err(Unrecognised::Forged) => denial = Denial::new(Refusal::UnknownKey),
-                Err(Unrecognised::Malformed) => {}
-            }
-        }
-        Err(denial)
-    }
-
-    async fn find(
-        &self,
-        api: &ApiInForce,
-        recognised: &Recognised,
-        presented: &str,
-        address: Option<IpAddr>,
-    ) -> Result<Arc<Entry>, Denial> {
-        if let Some(entry) = self.cached(recognised.digest()) {
-            return Ok(entry);
-        }
-        self.fill(api, recognised, presented, address).await
-    }
-
-    pub(crate) fn cached(&self, digest: &Digest) -> Option<Arc<Entry>> {
-        let entry = self.cache.get(digest)?;
-        if entry.is_stale() {
-            self.cache.drop_stale(digest, &entry);
-            return None;
-        }
-        Some(entry)
-    }
-}
-
-/// What cannot be decided now is never granted.
-pub(crate) const UNAVAILABLE: Denial = Denial::new(Refusal::Unavailable);
-
-fn denial_of(unrecognised: Unrecognised) -> Denial {
-    Denial::new(match unrecognised {
-        Unrecognised::Malformed => Refusal::MalformedKey,
-        Unrecognised::Forged => Refusal::UnknownKey,
-    })
 }
 
 /// Does something every second until the engine stops. Each kind of work has a task of its own: a store that is

@@ -9,7 +9,8 @@ use keyward_core::denial::{Denial, Refusal};
 use keyward_core::secret::{Digest, Recognised};
 
 use crate::cache::Entry;
-use crate::engine::{ApiInForce, Engine, UNAVAILABLE};
+use crate::engine::{ApiInForce, Engine};
+use crate::lookup::UNAVAILABLE;
 
 const LANES: usize = 64;
 /// How often a read starts over because the key changed while it was on its way.
@@ -31,8 +32,8 @@ impl Fills {
 /// What one look into the store found.
 enum Found {
     Key(Arc<Entry>),
-    /// No key, as of this revision.
-    Nothing(Revision),
+    /// No key, as of this revision, by a read that began in this generation of the cache.
+    Nothing(Revision, u64),
 }
 
 impl Engine {
@@ -70,12 +71,12 @@ impl Engine {
                     self.rehash_if_old(api, &entry, presented, looked_up);
                     return Ok(entry);
                 }
-                Found::Nothing(revision) => first_read = first_read.or(Some(revision)),
+                Found::Nothing(revision, generation) => first_read = first_read.or(Some((revision, generation))),
             }
         }
         // Only now: a key that is kept under an older pepper's digest is not absent.
-        if let Some(revision) = first_read {
-            self.cache.admit_absent(digest, revision);
+        if let Some((revision, generation)) = first_read {
+            self.cache.admit_absent(digest, revision, generation);
         }
         Err(Denial::new(Refusal::UnknownKey))
     }
@@ -84,13 +85,15 @@ impl Engine {
     /// recognised as, whichever pepper its key is kept under.
     async fn read(&self, looked_up: &Digest, known_as: &Digest) -> Result<Found, Denial> {
         for _ in 0..READS_MAX {
+            let generation = self.cache.generation();
             let read = self.store.key_by_digest(looked_up).await.map_err(|error| {
                 tracing::warn!(%error, "a key could not be read");
                 UNAVAILABLE
             })?;
             let revision = read.revision;
-            let Some(value) = read.value else { return Ok(Found::Nothing(revision)) };
-            if let Some(entry) = self.cache.admit(known_as, keyward_core::store::Read { value, revision }) {
+            let Some(value) = read.value else { return Ok(Found::Nothing(revision, generation)) };
+            let read = keyward_core::store::Read { value, revision };
+            if let Some(entry) = self.cache.admit(known_as, read, generation) {
                 return Ok(Found::Key(entry));
             }
         }

@@ -41,22 +41,58 @@ pub enum By {
 
 /// The change is durable, but whether every node follows it is not known: never answer success.
 #[derive(Debug, thiserror::Error)]
-#[error("the change is written, but could not be put in force here: {0}")]
-pub struct Unsettled(#[from] StoreError);
+pub enum Unsettled {
+    /// The store could not be read.
+    #[error("the change is written, but could not be put in force here: {0}")]
+    Store(#[from] StoreError),
+    /// The nodes could not be asked for longer than a lease lasts.
+    #[error("the change is written, but whether it is in force on every node could not be found out")]
+    Unknown,
+    /// The store went back behind the change: it was restored, or a standby that lagged took over.
+    #[error("the store went back, and what was written last may be lost")]
+    Lost,
+    /// This node stopped meanwhile.
+    #[error("the change is written, but this node stopped before it was known to be in force on every node")]
+    Stopped,
+}
 
 impl Engine {
     /// Waits until everything up to `revision` is in force on every node: applied, and the exchanges of keys
-    /// that were taken away ended.
+    /// that were taken away ended; or the lease of a node that did not confirm it over. To be called after its commit was
+    /// answered. Ends within the longest wait for a lease that any node has, and two seconds.
     ///
     /// # Errors
-    /// [`Unsettled`] where the log could not be read; the node grants nothing until it can.
+    /// [`Unsettled`] where that cannot be known. With the embedded store the node grants nothing until it can.
     pub async fn settle(&self, revision: Revision) -> Result<InForce, Unsettled> {
         let began = self.clock.boottime_nanos();
-        // Entered even where the revision is applied already: whoever applied it may still be draining.
-        let outcome = self.follow_to(Some(revision)).await;
+        let (by, nodes) = match &self.membership {
+            // Entered even where the revision is applied already: whoever applied it may still be draining.
+            None => {
+                self.follow_to(Some(revision)).await?;
+                (By::Acknowledged, 1)
+            }
+            Some(membership) => membership.settle(revision, began).await?,
+        };
         let waited = self.clock.boottime_nanos().saturating_sub(began);
-        outcome?;
-        Ok(InForce { by: By::Acknowledged, nodes: 1, waited_ms: u64::try_from(waited / 1_000_000).unwrap_or(0) })
+        let waited_ms = u64::try_from(waited / 1_000_000).unwrap_or(0);
+        crate::membership::note_wait(by, waited);
+        Ok(InForce { by, nodes, waited_ms })
+    }
+
+    /// Whether everything up to `revision` is in force on every node by now, without waiting for any; none where one
+    /// has not confirmed it yet.
+    ///
+    /// # Errors
+    /// [`Unsettled`] where the nodes cannot be asked, or the store went back behind it.
+    pub async fn in_force(&self, revision: Revision) -> Result<Option<InForce>, Unsettled> {
+        let nodes = match &self.membership {
+            None => {
+                self.follow_to(Some(revision)).await?;
+                Some(1)
+            }
+            Some(membership) => membership.stands(revision).await?,
+        };
+        Ok(nodes.map(|nodes| InForce { by: By::Acknowledged, nodes, waited_ms: 0 }))
     }
 
     /// Follows the log to its end.
@@ -108,7 +144,7 @@ impl Engine {
     }
 
     /// Applies one change: memory first, exchanges second.
-    fn apply(&self, entry: &Entry) -> Closing {
+    pub(crate) fn apply(&self, entry: &Entry) -> Closing {
         match &entry.body.change {
             Change::Api { api } => self.put_in_force(&Api { revision: entry.revision, ..Api::clone(api) }),
             Change::ManagementKey { id, what } => self.management.apply(*id, what, entry.body.at, entry.revision),
@@ -144,6 +180,10 @@ impl Engine {
 
     fn put_in_force(&self, api: &Api) {
         let mut apis = BTreeMap::clone(&self.apis.load());
+        // What was read as a whole may be further than the log that is followed up to it.
+        if apis.get(&api.name).is_some_and(|known| known.revision > api.revision) {
+            return;
+        }
         match compile(api) {
             Ok(compiled) => {
                 apis.insert(api.name.clone(), Arc::new(compiled));

@@ -14,9 +14,10 @@ use keyward_core::limits::Rate;
 use keyward_core::store::StoreError;
 
 use crate::cache::Entry;
-use crate::engine::{ApiInForce, Ask, Decision, Engine, UNAVAILABLE};
+use crate::engine::{ApiInForce, Ask, Decision, Engine};
 use crate::limits::shared::SharedRates;
 use crate::limits::{Charge, Lacking, LimitView, Request, Short, TakenAhead, Unmet};
+use crate::lookup::UNAVAILABLE;
 
 /// How long one request asks for units of shared rates, in nanoseconds: a few times as long as one ask may take.
 const SHARED_NANOS_MAX: i64 = 100_000_000;

@@ -5,6 +5,8 @@
 //! we know it?) → on a miss `fill` (read it, fenced) → `keyward_core::decision::decide` → limits →
 //! [`Decision`]. The path of one revoke: control commits → [`Engine::settle`] → `follow` applies the log →
 //! the key's exchanges are closed → the call returns.
+//! Where several nodes share the store, `nodes` says when they may answer from memory and how long the call waits
+//! for the others; `membership` carries its messages.
 
 mod budget;
 mod cache;
@@ -16,10 +18,18 @@ mod follow;
 mod judge;
 mod lease;
 pub mod limits;
+mod lookup;
 mod management;
+mod membership;
+pub mod nodes;
+mod options;
+mod standing;
 mod usage;
 
-pub use clock::SystemClock;
-pub use engine::{ApiInForce, Ask, Decision, Engine, EngineOptions, Identified, Opened, StartError};
+pub use clock::{NodeClock, SystemClock};
+pub use engine::{ApiInForce, Ask, Decision, Engine, Identified, Opened};
 pub use exchange::Exchange;
 pub use follow::{By, InForce, Unsettled};
+pub use nodes::LeaseLength;
+pub use options::{EngineOptions, NodeOptions, StartError};
+pub use standing::Standing;

@@ -15,7 +15,13 @@ use keyward_core::tenancy::ManagementKey;
 pub(crate) struct ManagementKeys(ArcSwap<HashMap<Digest, Arc<ManagementKey>>>);
 
 impl ManagementKeys {
-    pub async fn load(store: &dyn Store) -> Result<Self, StoreError> {
+    /// None yet.
+    pub fn new() -> Self {
+        ManagementKeys(ArcSwap::default())
+    }
+
+    /// Reads all of them anew.
+    pub async fn load(&self, store: &dyn Store) -> Result<(), StoreError> {
         let mut all = HashMap::new();
         let mut before = None;
         loop {
@@ -23,7 +29,8 @@ impl ManagementKeys {
             before = page.last().map(|key| key.created_revision);
             all.extend(page.into_iter().map(|key| (key.digest, Arc::new(key))));
             if before.is_none() {
-                return Ok(ManagementKeys(ArcSwap::from_pointee(all)));
+                self.0.store(Arc::new(all));
+                return Ok(());
             }
         }
     }

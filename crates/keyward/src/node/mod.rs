@@ -72,8 +72,12 @@ impl Core {
         let ring = Arc::new(secrets.peppers()?);
         peppers::check(&*store, secrets, &ring).await?;
         let (misses_per_second, misses_per_second_per_address) = config.misses_per_second();
-        let options =
-            EngineOptions { misses_per_second, misses_per_second_per_address, sharing: sharing::of(config)? };
+        let options = EngineOptions {
+            misses_per_second,
+            misses_per_second_per_address,
+            sharing: sharing::of(config)?,
+            ..EngineOptions::default()
+        };
         let engine = Engine::start(store.clone(), Arc::clone(&ring), Arc::new(SystemClock), options)
             .await
             .doing("start the engine")?;
