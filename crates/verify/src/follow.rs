@@ -95,6 +95,17 @@ impl Engine {
         Ok(nodes.map(|nodes| InForce { by: By::Acknowledged, nodes, waited_ms: 0 }))
     }
 
+    /// How everything up to `revision` took force, where it has: asks once and waits for nothing.
+    ///
+    /// # Errors
+    /// [`Unsettled`] where that cannot be told now.
+    pub async fn in_force(&self, revision: Revision) -> Result<Option<InForce>, Unsettled> {
+        // Whoever follows the log just now may still have exchanges to close.
+        let is_at_rest = self.following.try_lock().is_ok();
+        let in_force = InForce { by: By::Acknowledged, nodes: 1, waited_ms: 0 };
+        Ok((is_at_rest && self.applied() >= revision).then_some(in_force))
+    }
+
     /// Follows the log to its end.
     pub(crate) async fn follow(&self) -> Result<(), StoreError> {
         self.follow_to(None).await

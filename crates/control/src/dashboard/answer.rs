@@ -149,6 +149,7 @@ fn told(error: &ControlError) -> (StatusCode, &'static str, String) {
         ControlError::RateLimited { .. } => "Too many at once",
         ControlError::Internal(_) => "Something went wrong here",
         ControlError::Unavailable(_) | ControlError::StorageFull(_) => "Not possible just now",
+        ControlError::NotSettled(_) => "Done, but not known to hold everywhere",
         ControlError::OutcomeUnknown(_) => "It may or may not have been done",
         _ => "That did not work",
     };
@@ -170,6 +171,9 @@ pub fn words(error: &ControlError) -> String {
             "Somebody else changed the same thing meanwhile. Look again, then repeat it.".into()
         }
         ControlError::AcknowledgementRequired(_) => "Read and confirm the statements first.".into(),
+        ControlError::NotSettled(_) => {
+            "It is written, but whether it holds everywhere is not known. Do it again: that waits again.".into()
+        }
         ControlError::SeveralLiveKeys => "Several keys are active: rotate the one you mean.".into(),
         ControlError::RateLimited { retry_after } => {
             format!("Nothing was done. Try again in {} seconds.", seconds(*retry_after))

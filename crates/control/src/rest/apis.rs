@@ -10,7 +10,7 @@ use keyward_core::id::ApiName;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::answers::InForce;
+use super::answers::{ForcePart, settled};
 use super::body;
 use super::caller::{Asking, Id};
 use super::doors::Rest;
@@ -118,9 +118,8 @@ pub(super) struct AppliedContract {
     /// The fields in which it differs from the contract before.
     differences: Vec<DifferenceAnswer>,
     /// How it took force; not there where it was only tried.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(required = false)]
-    in_force: Option<InForce>,
+    #[serde(flatten)]
+    force: Option<ForcePart>,
 }
 
 /// One field that differs.
@@ -163,6 +162,8 @@ pub(super) async fn apply_contract(
         control.apply_contract(&asked, &name, &source, is_dry_run).await?;
     let status = if is_new && !is_dry_run { StatusCode::CREATED } else { StatusCode::OK };
     let differences = differences.into_iter().map(DifferenceAnswer::from).collect();
-    let answer = AppliedContract { api: ApiAnswer::from(&api), differences, in_force: in_force.map(InForce::from) };
-    Ok((status, Json(answer)).into_response())
+    let force = in_force.map(ForcePart::from);
+    let answer = AppliedContract { api: ApiAnswer::from(&api), differences, force };
+    let barrier = answer.force.as_ref().and_then(ForcePart::barrier);
+    Ok(settled(barrier, (status, Json(&answer)).into_response()))
 }

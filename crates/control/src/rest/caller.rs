@@ -13,7 +13,8 @@ use http::{HeaderMap, header};
 use keyward_core::change::Origin;
 use keyward_core::denial::Refusal;
 
-use super::doors::{Demand, Rest};
+use super::doors::{Demand, Manner, Rest};
+use super::prefer;
 use super::problem::{Problem, not_found, unauthenticated};
 use super::session;
 use crate::site::Site;
@@ -29,7 +30,7 @@ pub(crate) struct AdmittedBy(pub String);
 
 /// Lets a request through to its handler only with a live management key or session that may ask for this at all.
 pub(super) async fn admit(
-    State((control, site, demand)): State<(Rest, Arc<Site>, Demand)>,
+    State((control, site, demand, manner)): State<(Rest, Arc<Site>, Demand, Manner)>,
     mut request: Request,
     next: Next,
 ) -> Result<Response, Problem> {
@@ -48,7 +49,8 @@ pub(super) async fn admit(
     let admitted_by = AdmittedBy(caller.account());
     let origin =
         Origin { address: peer, request_id: request.extensions().get::<RequestId>().map(|id| id.0.clone()) };
-    request.extensions_mut().insert(Asking(Asked { caller, origin, repeat: None }));
+    let waits = !(manner.restricts && prefer::respond_async(request.headers()));
+    request.extensions_mut().insert(Asking(Asked { caller, origin, repeat: None, waits }));
     request.extensions_mut().insert(site);
     let mut response = next.run(request).await;
     response.extensions_mut().insert(admitted_by);

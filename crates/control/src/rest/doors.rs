@@ -10,7 +10,7 @@ use serde_json::json;
 use utoipa::openapi::extensions::ExtensionsBuilder;
 use utoipa::openapi::path::{Operation, Parameter, ParameterBuilder, ParameterIn};
 use utoipa::openapi::security::SecurityRequirement;
-use utoipa::openapi::{Content, ObjectBuilder, OpenApi, Ref, RefOr, Required, ResponseBuilder, Type};
+use utoipa::openapi::{Content, Header, ObjectBuilder, OpenApi, Ref, RefOr, Required, ResponseBuilder, Type};
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 
 use super::caller::admit;
@@ -40,6 +40,15 @@ impl Demand {
     }
 }
 
+/// What is to be known of an operation beside what it takes.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Manner {
+    /// Whether it makes something: a repetition is told by its `Idempotency-Key`.
+    makes: bool,
+    /// Whether it may take something away: the caller may prefer not to wait until that is in force.
+    pub restricts: bool,
+}
+
 /// Operations, gathered.
 pub(super) struct Doors {
     control: Rest,
@@ -54,34 +63,50 @@ impl Doors {
 
     /// Adds an operation that takes a permission.
     pub fn open(self, permissions: &'static [Permission], operation: UtoipaMethodRouter<Rest>) -> Self {
-        self.add(Demand::OneOf(permissions), operation, false)
+        self.add(Demand::OneOf(permissions), operation, Manner::default())
+    }
+
+    /// Adds an operation that may take something away.
+    pub fn restrict(self, permissions: &'static [Permission], operation: UtoipaMethodRouter<Rest>) -> Self {
+        self.add(Demand::OneOf(permissions), operation, Manner { makes: false, restricts: true })
+    }
+
+    /// Adds an operation that makes something in another's place, and takes an `Idempotency-Key`.
+    pub fn replace(self, permissions: &'static [Permission], operation: UtoipaMethodRouter<Rest>) -> Self {
+        self.add(Demand::OneOf(permissions), operation, Manner { makes: true, restricts: true })
+    }
+
+    /// Adds an operation that tells everybody who is let in how a change of theirs took force.
+    pub fn ask_again(self, operation: UtoipaMethodRouter<Rest>) -> Self {
+        self.add(Demand::Anybody, operation, Manner { makes: false, restricts: true })
     }
 
     /// Adds an operation that makes something and takes an `Idempotency-Key`.
     pub fn make(self, permissions: &'static [Permission], operation: UtoipaMethodRouter<Rest>) -> Self {
-        self.add(Demand::OneOf(permissions), operation, true)
+        self.add(Demand::OneOf(permissions), operation, Manner { makes: true, restricts: false })
     }
 
     /// Adds an operation for everybody who is let in at all.
     pub fn open_to_all(self, operation: UtoipaMethodRouter<Rest>) -> Self {
-        self.add(Demand::Anybody, operation, false)
+        self.add(Demand::Anybody, operation, Manner::default())
     }
 
-    fn add(mut self, demand: Demand, operation: UtoipaMethodRouter<Rest>, makes: bool) -> Self {
+    fn add(mut self, demand: Demand, operation: UtoipaMethodRouter<Rest>, manner: Manner) -> Self {
         let (schemas, mut paths, mut methods) = operation;
         let mut has_query = false;
         for item in paths.paths.values_mut() {
             let operations = [&mut item.get, &mut item.put, &mut item.post, &mut item.patch, &mut item.delete];
             for operation in operations.into_iter().flatten() {
                 has_query |= is_asked_with_query(operation);
-                describe(operation, demand, makes);
+                describe(operation, demand, manner);
             }
         }
         if !has_query {
             let refuse = from_fn_with_state(Arc::clone(&self.control), refuse_query);
             methods = methods.route_layer(refuse);
         }
-        let admit = from_fn_with_state((Arc::clone(&self.control), Arc::clone(&self.site), demand), admit);
+        let state = (Arc::clone(&self.control), Arc::clone(&self.site), demand, manner);
+        let admit = from_fn_with_state(state, admit);
         self.router = self.router.routes((schemas, paths, methods.route_layer(admit)));
         self
     }
@@ -104,7 +129,7 @@ fn is_asked_with_query(operation: &Operation) -> bool {
 }
 
 /// What every operation has in common.
-fn describe(operation: &mut Operation, demand: Demand, makes: bool) {
+fn describe(operation: &mut Operation, demand: Demand, manner: Manner) {
     let extension = ExtensionsBuilder::new().add("x-scope", json!(demand.scope())).build();
     operation.extensions.get_or_insert_default().merge(extension);
     operation.security =
@@ -114,7 +139,10 @@ fn describe(operation: &mut Operation, demand: Demand, makes: bool) {
         .content("application/problem+json", Content::new(Some(Ref::from_schema_name("Problem"))))
         .build();
     operation.responses.responses.insert("default".into(), RefOr::T(problem));
-    if makes {
+    if manner.restricts {
+        describe_waiting(operation);
+    }
+    if manner.makes {
         operation.parameters.get_or_insert_default().push(RefOr::T(idempotency_key()));
         let repeated = operation.responses.responses.get("201").cloned();
         if let Some(RefOr::T(mut repeated)) = repeated {
@@ -122,6 +150,38 @@ fn describe(operation: &mut Operation, demand: Demand, makes: bool) {
             operation.responses.responses.insert("200".into(), RefOr::T(repeated));
         }
     }
+}
+
+/// That the caller may prefer not to wait, and what the answer is then.
+fn describe_waiting(operation: &mut Operation) {
+    operation.parameters.get_or_insert_default().push(RefOr::T(prefer()));
+    let responses = &mut operation.responses.responses;
+    let Some(RefOr::T(mut pending)) = responses.get("200").or_else(|| responses.get("201")).cloned() else {
+        return;
+    };
+    pending.description =
+        "Written, and not known to be in force on every node yet: ask at Location. Only with Prefer: respond-async"
+            .into();
+    for (name, description) in
+        [("Location", "Where to ask whether it is in force"), ("Preference-Applied", "respond-async")]
+    {
+        let mut header = Header::new(ObjectBuilder::new().schema_type(Type::String).build());
+        header.description = Some(description.into());
+        pending.headers.insert(name.into(), RefOr::T(header));
+    }
+    responses.insert("202".into(), RefOr::T(pending));
+}
+
+fn prefer() -> Parameter {
+    ParameterBuilder::new()
+        .name("Prefer")
+        .parameter_in(ParameterIn::Header)
+        .required(Required::False)
+        .description(Some(
+            "respond-async (RFC 7240): to be answered once the change is written, without waiting until it is in force",
+        ))
+        .schema(Some(ObjectBuilder::new().schema_type(Type::String).build()))
+        .build()
 }
 
 fn idempotency_key() -> Parameter {

@@ -9,7 +9,7 @@ use keyward_core::key::{Metadata, Standing};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::answers::{InForce, Made, SecretPart};
+use super::answers::{Changed, ForcePart, Made, SecretPart, Tells, tells_force};
 use super::body::{Body, Making};
 use super::caller::{Asking, Id};
 use super::doors::Rest;
@@ -17,8 +17,8 @@ use super::fields::{Import, Nothing, Seconds, body};
 use super::key_answer::KeyAnswer;
 use super::problem::Problem;
 use super::query::{self, List, limit, query};
-use crate::use_cases::Edit;
 use crate::use_cases::keys::{KeyEdit, KeyMade, KeyQuestion, NewKey, Rotated, SeenKey};
+use crate::use_cases::{Edit, Force};
 
 body! {
     /// A key to be made.
@@ -167,12 +167,17 @@ body! {
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct ChangedKey {
     key: KeyAnswer,
-    in_force: InForce,
+    #[serde(flatten)]
+    force: ForcePart,
 }
 
-impl From<(SeenKey, crate::use_cases::InForce)> for ChangedKey {
-    fn from((key, in_force): (SeenKey, crate::use_cases::InForce)) -> Self {
-        ChangedKey { key: key.into(), in_force: in_force.into() }
+tells_force!(ChangedKey, RotatedKey, RegeneratedKey);
+
+impl Tells for KeyWithSecret {}
+
+impl From<(SeenKey, Force)> for ChangedKey {
+    fn from((key, force): (SeenKey, Force)) -> Self {
+        ChangedKey { key: key.into(), force: force.into() }
     }
 }
 
@@ -187,10 +192,10 @@ pub(super) async fn edit_key(
     Asking(asked): Asking,
     Id(key): Id<KeyId>,
     Body(edit): Body<EditKey>,
-) -> Result<Json<ChangedKey>, Problem> {
+) -> Result<Changed<ChangedKey>, Problem> {
     let EditKey { name, expires_at, scopes, addresses, metadata } = edit;
     let edit = KeyEdit { name, expires_at, scopes, addresses, metadata };
-    Ok(Json(control.edit_key(&asked, key, &edit).await?.into()))
+    Ok(Changed(control.edit_key(&asked, key, &edit).await?.into()))
 }
 
 body! {
@@ -210,7 +215,8 @@ pub(super) struct RotatedKey {
     #[serde(flatten)]
     secret: SecretPart,
     replaced: Option<KeyAnswer>,
-    in_force: InForce,
+    #[serde(flatten)]
+    force: ForcePart,
 }
 
 /// Rotate a key
@@ -228,7 +234,7 @@ pub(super) async fn rotate_key(
     let overlap = wish.overlap_seconds.map(|seconds| seconds.0);
     let Rotated { key, secret, replaced, in_force, is_repeated } = control.rotate_key(&asked, key, overlap).await?;
     let replaced = replaced.map(KeyAnswer::from);
-    let answer = RotatedKey { key: key.into(), secret: secret.into(), replaced, in_force: in_force.into() };
+    let answer = RotatedKey { key: key.into(), secret: secret.into(), replaced, force: in_force.into() };
     Ok(Made { answer, is_repeated })
 }
 
@@ -250,7 +256,8 @@ pub(super) struct RegeneratedKey {
     #[serde(flatten)]
     secret: SecretPart,
     replaced: Vec<String>,
-    in_force: InForce,
+    #[serde(flatten)]
+    force: ForcePart,
 }
 
 /// Regenerate a project's one key
@@ -269,7 +276,7 @@ pub(super) async fn regenerate_key(
     let Rotated { key, secret, replaced, in_force, is_repeated } =
         control.regenerate_key(&asked, project, overlap, acknowledge).await?;
     let replaced = replaced.map(|old| old.key.id.to_string()).into_iter().collect();
-    let answer = RegeneratedKey { key: key.into(), secret: secret.into(), replaced, in_force: in_force.into() };
+    let answer = RegeneratedKey { key: key.into(), secret: secret.into(), replaced, force: in_force.into() };
     Ok(Made { answer, is_repeated })
 }
 
@@ -295,9 +302,9 @@ pub(super) async fn revoke_key(
     Asking(asked): Asking,
     Id(key): Id<KeyId>,
     Body(wish): Body<RevokeKey>,
-) -> Result<Json<ChangedKey>, Problem> {
+) -> Result<Changed<ChangedKey>, Problem> {
     let acknowledge = wish.acknowledge.unwrap_or(false);
-    Ok(Json(control.revoke_key(&asked, key, wish.reason.as_deref(), acknowledge).await?.into()))
+    Ok(Changed(control.revoke_key(&asked, key, wish.reason.as_deref(), acknowledge).await?.into()))
 }
 
 /// Switch a key off
@@ -309,8 +316,8 @@ pub(super) async fn disable_key(
     Asking(asked): Asking,
     Id(key): Id<KeyId>,
     Body(Nothing {}): Body<Nothing>,
-) -> Result<Json<ChangedKey>, Problem> {
-    Ok(Json(control.disable_key(&asked, key).await?.into()))
+) -> Result<Changed<ChangedKey>, Problem> {
+    Ok(Changed(control.disable_key(&asked, key).await?.into()))
 }
 
 /// Switch a key on again
@@ -322,6 +329,6 @@ pub(super) async fn enable_key(
     Asking(asked): Asking,
     Id(key): Id<KeyId>,
     Body(Nothing {}): Body<Nothing>,
-) -> Result<Json<ChangedKey>, Problem> {
-    Ok(Json(control.enable_key(&asked, key).await?.into()))
+) -> Result<Changed<ChangedKey>, Problem> {
+    Ok(Changed(control.enable_key(&asked, key).await?.into()))
 }

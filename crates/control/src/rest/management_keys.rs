@@ -8,7 +8,7 @@ use keyward_core::tenancy::{Boundary, ManagementKey};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::answers::{InForce, Made, SecretPart};
+use super::answers::{Changed, ForcePart, Made, SecretPart, Tells, tells_force};
 use super::body::{Body, Making};
 use super::caller::{Asking, Id};
 use super::doors::Rest;
@@ -101,9 +101,14 @@ pub(super) struct ManagementKeyWithSecret {
     #[serde(flatten)]
     secret: SecretPart,
     /// How the end of the one before took force, where this one replaces another.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(required = false)]
-    in_force: Option<InForce>,
+    #[serde(flatten)]
+    force: Option<ForcePart>,
+}
+
+impl Tells for ManagementKeyWithSecret {
+    fn barrier(&self) -> Option<&str> {
+        self.force.as_ref()?.barrier()
+    }
 }
 
 /// Make a management key
@@ -119,7 +124,7 @@ pub(super) async fn create_management_key(
     let wish = NewManagementKey { name: wish.name, scopes: wish.scopes, boundary, expires_at: wish.expires_at };
     let ManagementKeyMade { key, secret, is_repeated } = control.create_management_key(&asked, &wish).await?;
     let management_key = ManagementKeyAnswer::of(key, control.now());
-    let answer = ManagementKeyWithSecret { management_key, secret: secret.into(), in_force: None };
+    let answer = ManagementKeyWithSecret { management_key, secret: secret.into(), force: None };
     Ok(Made { answer, is_repeated })
 }
 
@@ -178,19 +183,21 @@ pub(super) async fn rotate_management_key(
     Id(id): Id<ManagementKeyId>,
     Making { asked, wish: Nothing {} }: Making<Nothing>,
 ) -> Result<Made<ManagementKeyWithSecret>, Problem> {
-    let (ManagementKeyMade { key, secret, is_repeated }, in_force) =
-        control.rotate_management_key(&asked, id).await?;
+    let (ManagementKeyMade { key, secret, is_repeated }, force) = control.rotate_management_key(&asked, id).await?;
     let management_key = ManagementKeyAnswer::of(key, control.now());
-    let in_force = Some(in_force.into());
-    Ok(Made { answer: ManagementKeyWithSecret { management_key, secret: secret.into(), in_force }, is_repeated })
+    let force = Some(force.into());
+    Ok(Made { answer: ManagementKeyWithSecret { management_key, secret: secret.into(), force }, is_repeated })
 }
 
 /// A management key that was revoked, and how that took force.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct RevokedManagementKey {
     management_key: ManagementKeyAnswer,
-    in_force: InForce,
+    #[serde(flatten)]
+    force: ForcePart,
 }
+
+tells_force!(RevokedManagementKey);
 
 /// Revoke a management key
 #[utoipa::path(post, path = "/v1/management-keys/{management_key}/revoke", tag = "management keys",
@@ -202,8 +209,8 @@ pub(super) async fn revoke_management_key(
     Asking(asked): Asking,
     Id(id): Id<ManagementKeyId>,
     Body(Nothing {}): Body<Nothing>,
-) -> Result<Json<RevokedManagementKey>, Problem> {
-    let (key, in_force) = control.revoke_management_key(&asked, id).await?;
+) -> Result<Changed<RevokedManagementKey>, Problem> {
+    let (key, force) = control.revoke_management_key(&asked, id).await?;
     let management_key = ManagementKeyAnswer::of(key, control.now());
-    Ok(Json(RevokedManagementKey { management_key, in_force: in_force.into() }))
+    Ok(Changed(RevokedManagementKey { management_key, force: force.into() }))
 }

@@ -11,7 +11,7 @@ use keyward_core::people::{Invitation, InvitationState, InvitedTo, Role};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::answers::{InForce, LinkPart, Made};
+use super::answers::{Changed, ForcePart, LinkPart, Made, Tells, tells_force};
 use super::body::{Body, Making};
 use super::caller::{Asking, Id};
 use super::doors::Rest;
@@ -19,7 +19,7 @@ use super::fields::body;
 use super::problem::{Problem, not_found};
 use super::query::{self, List, Page, limit};
 use crate::site::Site;
-use crate::use_cases;
+use crate::use_cases::Force;
 use crate::use_cases::people::{InvitationMade, SeenMember};
 
 /// A member of an organization.
@@ -101,12 +101,17 @@ pub(super) async fn list_members(
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct ChangedMember {
     member: MemberAnswer,
-    in_force: InForce,
+    #[serde(flatten)]
+    force: ForcePart,
 }
 
-impl From<(SeenMember, use_cases::InForce)> for ChangedMember {
-    fn from((member, in_force): (SeenMember, use_cases::InForce)) -> Self {
-        ChangedMember { member: member.into(), in_force: in_force.into() }
+tells_force!(ChangedMember, WithdrawnInvitation);
+
+impl Tells for InvitationWithLink {}
+
+impl From<(SeenMember, Force)> for ChangedMember {
+    fn from((member, force): (SeenMember, Force)) -> Self {
+        ChangedMember { member: member.into(), force: force.into() }
     }
 }
 
@@ -132,8 +137,8 @@ pub(super) async fn set_role(
     Asking(asked): Asking,
     Place(organization, person): Place,
     Body(wish): Body<SetRole>,
-) -> Result<Json<ChangedMember>, Problem> {
-    Ok(Json(control.set_role(&asked, organization, person, wish.role).await?.into()))
+) -> Result<Changed<ChangedMember>, Problem> {
+    Ok(Changed(control.set_role(&asked, organization, person, wish.role).await?.into()))
 }
 
 /// Remove a member
@@ -148,8 +153,8 @@ pub(super) async fn remove_member(
     State(control): State<Rest>,
     Asking(asked): Asking,
     Place(organization, person): Place,
-) -> Result<Json<ChangedMember>, Problem> {
-    Ok(Json(control.remove_member(&asked, organization, person).await?.into()))
+) -> Result<Changed<ChangedMember>, Problem> {
+    Ok(Changed(control.remove_member(&asked, organization, person).await?.into()))
 }
 
 /// An invitation: everything but its link.
@@ -274,7 +279,8 @@ pub(super) async fn list_invitations(
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct WithdrawnInvitation {
     invitation: InvitationAnswer,
-    in_force: InForce,
+    #[serde(flatten)]
+    force: ForcePart,
 }
 
 /// Withdraw an invitation
@@ -285,8 +291,8 @@ pub(super) async fn withdraw_invitation(
     State(control): State<Rest>,
     Asking(asked): Asking,
     Id(id): Id<InvitationId>,
-) -> Result<Json<WithdrawnInvitation>, Problem> {
-    let (invitation, in_force) = control.withdraw_invitation(&asked, id).await?;
+) -> Result<Changed<WithdrawnInvitation>, Problem> {
+    let (invitation, force) = control.withdraw_invitation(&asked, id).await?;
     let invitation = InvitationAnswer::of(invitation, control.now());
-    Ok(Json(WithdrawnInvitation { invitation, in_force: in_force.into() }))
+    Ok(Changed(WithdrawnInvitation { invitation, force: force.into() }))
 }

@@ -8,14 +8,14 @@ use keyward_core::tenancy::Organization;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::answers::{InForce, Made};
+use super::answers::{Changed, ForcePart, Made, Tells, tells_force};
 use super::body::{Body, Making};
 use super::caller::{Asking, Id};
 use super::doors::Rest;
 use super::fields::{Nothing, body};
 use super::problem::Problem;
 use super::query::{self, List, Page, limit};
-use crate::use_cases;
+use crate::use_cases::Force;
 
 /// A customer of the operator.
 #[derive(Debug, Serialize, ToSchema)]
@@ -60,12 +60,17 @@ impl From<Organization> for OneOrganization {
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct ChangedOrganization {
     organization: OrganizationAnswer,
-    in_force: InForce,
+    #[serde(flatten)]
+    force: ForcePart,
 }
 
-impl From<(Organization, use_cases::InForce)> for ChangedOrganization {
-    fn from((organization, in_force): (Organization, use_cases::InForce)) -> Self {
-        ChangedOrganization { organization: organization.into(), in_force: in_force.into() }
+tells_force!(ChangedOrganization);
+
+impl Tells for OneOrganization {}
+
+impl From<(Organization, Force)> for ChangedOrganization {
+    fn from((organization, force): (Organization, Force)) -> Self {
+        ChangedOrganization { organization: organization.into(), force: force.into() }
     }
 }
 
@@ -148,8 +153,8 @@ pub(super) async fn suspend_organization(
     Asking(asked): Asking,
     Id(id): Id<OrganizationId>,
     Body(Nothing {}): Body<Nothing>,
-) -> Result<Json<ChangedOrganization>, Problem> {
-    Ok(Json(control.suspend_organization(&asked, id).await?.into()))
+) -> Result<Changed<ChangedOrganization>, Problem> {
+    Ok(Changed(control.suspend_organization(&asked, id).await?.into()))
 }
 
 /// Resume an organization
@@ -161,8 +166,8 @@ pub(super) async fn resume_organization(
     Asking(asked): Asking,
     Id(id): Id<OrganizationId>,
     Body(Nothing {}): Body<Nothing>,
-) -> Result<Json<ChangedOrganization>, Problem> {
-    Ok(Json(control.resume_organization(&asked, id).await?.into()))
+) -> Result<Changed<ChangedOrganization>, Problem> {
+    Ok(Changed(control.resume_organization(&asked, id).await?.into()))
 }
 
 /// Delete an organization
@@ -175,6 +180,6 @@ pub(super) async fn delete_organization(
     State(control): State<Rest>,
     Asking(asked): Asking,
     Id(id): Id<OrganizationId>,
-) -> Result<Json<ChangedOrganization>, Problem> {
-    Ok(Json(control.delete_organization(&asked, id).await?.into()))
+) -> Result<Changed<ChangedOrganization>, Problem> {
+    Ok(Changed(control.delete_organization(&asked, id).await?.into()))
 }

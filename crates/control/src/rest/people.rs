@@ -11,7 +11,7 @@ use keyward_core::store::PersonFilter;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::answers::{InForce, LinkPart};
+use super::answers::{Changed, ForcePart, LinkPart, tells_force};
 use super::body::Body;
 use super::caller::{Asking, Id};
 use super::doors::Rest;
@@ -139,8 +139,11 @@ body! {
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct ChangedPerson {
     person: PersonAnswer,
-    in_force: InForce,
+    #[serde(flatten)]
+    force: ForcePart,
 }
+
+tells_force!(ChangedPerson);
 
 /// Change a person's account
 ///
@@ -153,8 +156,8 @@ pub(super) async fn edit_person(
     Asking(asked): Asking,
     Id(id): Id<PersonId>,
     Body(wish): Body<EditPerson>,
-) -> Result<Json<ChangedPerson>, Problem> {
-    let (person, in_force) = match (wish.operator, wish.disabled) {
+) -> Result<Changed<ChangedPerson>, Problem> {
+    let (person, force) = match (wish.operator, wish.disabled) {
         (Some(is_operator), None) => control.set_operator(&asked, id, is_operator).await?,
         (None, Some(true)) => control.disable_person(&asked, id).await?,
         (None, Some(false)) => control.enable_person(&asked, id).await?,
@@ -164,7 +167,7 @@ pub(super) async fn edit_person(
             return Err(ControlError::invalid("", "Give one of operator and disabled.").into());
         }
     };
-    Ok(Json(ChangedPerson { person: PersonAnswer::from(&person), in_force: in_force.into() }))
+    Ok(Changed(ChangedPerson { person: PersonAnswer::from(&person), force: force.into() }))
 }
 
 /// A link that signs somebody in.

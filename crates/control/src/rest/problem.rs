@@ -289,7 +289,7 @@ fn code(error: &ControlError) -> Code {
         ControlError::AlreadyExists(_) => Code::AlreadyExists,
         ControlError::StorageFull(_) => Code::StorageFull,
         ControlError::Unavailable(_) => Code::Unavailable,
-        ControlError::OutcomeUnknown(_) => Code::OutcomeUnknown,
+        ControlError::NotSettled(_) | ControlError::OutcomeUnknown(_) => Code::OutcomeUnknown,
         ControlError::Internal(_) => Code::Internal,
     }
 }
@@ -320,6 +320,10 @@ fn detail(error: &ControlError) -> String {
             "There is no room to write. Nothing was changed; keys are checked as before."
         }
         ControlError::Unavailable(_) => "This cannot be done now. Nothing was changed; try again.",
+        ControlError::NotSettled(_) => {
+            "The change is written, but whether it is in force on every node is not known. Ask again with the same \
+             Idempotency-Key, or call it again: it waits again."
+        }
         ControlError::OutcomeUnknown(_) => {
             "This may or may not have been done. Look, or ask again with the same Idempotency-Key."
         }

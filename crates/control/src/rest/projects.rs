@@ -10,7 +10,7 @@ use keyward_core::tenancy::Environment;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::answers::{InForce, Made, SecretPart};
+use super::answers::{Changed, ForcePart, Made, SecretPart, Tells, tells_force};
 use super::body::{Body, Making};
 use super::caller::{Asking, Id};
 use super::doors::Rest;
@@ -19,7 +19,7 @@ use super::key_answer::KeyAnswer;
 use super::limits::{LimitEdits, OwnLimitAnswer};
 use super::problem::Problem;
 use super::query::{self, List, Page, limit};
-use crate::use_cases::{self, Edit, NewProject, ProjectEdit, ProjectMade, SeenProject};
+use crate::use_cases::{Edit, Force, NewProject, ProjectEdit, ProjectMade, SeenProject};
 
 /// A project: the wall around keys, data, usage and quotas.
 #[derive(Debug, Serialize, ToSchema)]
@@ -100,12 +100,17 @@ pub(super) struct OneProject {
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct ChangedProject {
     project: ProjectAnswer,
-    in_force: InForce,
+    #[serde(flatten)]
+    force: ForcePart,
 }
 
-impl From<(SeenProject, use_cases::InForce)> for ChangedProject {
-    fn from((project, in_force): (SeenProject, use_cases::InForce)) -> Self {
-        ChangedProject { project: project.into(), in_force: in_force.into() }
+tells_force!(ChangedProject);
+
+impl Tells for ProjectWithKey {}
+
+impl From<(SeenProject, Force)> for ChangedProject {
+    fn from((project, force): (SeenProject, Force)) -> Self {
+        ChangedProject { project: project.into(), force: force.into() }
     }
 }
 
@@ -232,7 +237,7 @@ pub(super) async fn edit_project(
     Asking(asked): Asking,
     Id(id): Id<ProjectId>,
     Body(edit): Body<EditProject>,
-) -> Result<Json<ChangedProject>, Problem> {
+) -> Result<Changed<ChangedProject>, Problem> {
     let edit = ProjectEdit {
         name: edit.name,
         plan: edit.plan,
@@ -240,7 +245,7 @@ pub(super) async fn edit_project(
         limits: edit.limits.0,
         is_granted: edit.access,
     };
-    Ok(Json(control.edit_project(&asked, id, &edit).await?.into()))
+    Ok(Changed(control.edit_project(&asked, id, &edit).await?.into()))
 }
 
 /// Suspend a project
@@ -254,8 +259,8 @@ pub(super) async fn suspend_project(
     Asking(asked): Asking,
     Id(id): Id<ProjectId>,
     Body(Nothing {}): Body<Nothing>,
-) -> Result<Json<ChangedProject>, Problem> {
-    Ok(Json(control.suspend_project(&asked, id).await?.into()))
+) -> Result<Changed<ChangedProject>, Problem> {
+    Ok(Changed(control.suspend_project(&asked, id).await?.into()))
 }
 
 /// Resume a project
@@ -267,8 +272,8 @@ pub(super) async fn resume_project(
     Asking(asked): Asking,
     Id(id): Id<ProjectId>,
     Body(Nothing {}): Body<Nothing>,
-) -> Result<Json<ChangedProject>, Problem> {
-    Ok(Json(control.resume_project(&asked, id).await?.into()))
+) -> Result<Changed<ChangedProject>, Problem> {
+    Ok(Changed(control.resume_project(&asked, id).await?.into()))
 }
 
 /// Delete a project
@@ -281,6 +286,6 @@ pub(super) async fn delete_project(
     State(control): State<Rest>,
     Asking(asked): Asking,
     Id(id): Id<ProjectId>,
-) -> Result<Json<ChangedProject>, Problem> {
-    Ok(Json(control.delete_project(&asked, id).await?.into()))
+) -> Result<Changed<ChangedProject>, Problem> {
+    Ok(Changed(control.delete_project(&asked, id).await?.into()))
 }

@@ -3,13 +3,12 @@
 use std::convert::Infallible;
 use std::str::FromStr;
 
-use axum::Json;
 use axum::extract::State;
 use keyward_core::id::{OrganizationId, ProjectId};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::answers::InForce;
+use super::answers::{Changed, ForcePart, tells_force};
 use super::body::Body;
 use super::caller::{Asking, Id};
 use super::doors::Rest;
@@ -42,15 +41,20 @@ body! {
 pub(super) struct RevocationAnswer {
     /// Its name.
     id: String,
-    /// How many keys it ended; those that were revoked before are not counted.
-    revoked: u32,
-    /// How it took force.
-    in_force: InForce,
+    /// How many keys it ended; those that were revoked before are not counted. Null where the name is that of another
+    /// change, whose caller did not wait.
+    #[schema(required = true)]
+    revoked: Option<u32>,
+    #[serde(flatten)]
+    force: ForcePart,
 }
+
+tells_force!(RevocationAnswer);
 
 impl From<Revocation> for RevocationAnswer {
     fn from(Revocation { id, revoked, in_force }: Revocation) -> Self {
-        RevocationAnswer { id: id.0, revoked, in_force: in_force.into() }
+        let force = ForcePart::of(in_force, &id);
+        RevocationAnswer { id: id.0, revoked, force }
     }
 }
 
@@ -71,7 +75,7 @@ pub(super) async fn revoke_many(
     State(control): State<Rest>,
     Asking(asked): Asking,
     Body(wish): Body<RevokeMany>,
-) -> Result<Json<RevocationAnswer>, Problem> {
+) -> Result<Changed<RevocationAnswer>, Problem> {
     let target = match (wish.keys, wish.project, wish.organization) {
         (Some(keys), None, None) => Target::Keys(keys.0),
         (None, Some(project), None) => Target::Project(project),
@@ -83,12 +87,13 @@ pub(super) async fn revoke_many(
         }
     };
     let acknowledge = wish.acknowledge.unwrap_or(false);
-    Ok(Json(control.revoke_many(&asked, &target, wish.reason.as_deref(), acknowledge).await?.into()))
+    Ok(Changed(control.revoke_many(&asked, &target, wish.reason.as_deref(), acknowledge).await?.into()))
 }
 
-/// Read a revocation
+/// Ask whether a change is in force
 ///
-/// Answers once it is in force, like the request that made it.
+/// A revocation, or any other change whose caller did not wait. Answers once it is in force, or at once where the request
+/// prefers that.
 #[utoipa::path(get, path = "/v1/revocations/{revocation}", tag = "keys",
     params(("revocation" = String, Path, description = "The revocation")),
     responses((status = 200, description = "The revocation", body = RevocationAnswer)))]
@@ -96,6 +101,6 @@ pub(super) async fn read_revocation(
     State(control): State<Rest>,
     Asking(asked): Asking,
     Id(id): Id<RevocationId>,
-) -> Result<Json<RevocationAnswer>, Problem> {
-    Ok(Json(control.revocation(&asked, &id).await?.into()))
+) -> Result<Changed<RevocationAnswer>, Problem> {
+    Ok(Changed(control.revocation(&asked, &id).await?.into()))
 }

@@ -76,13 +76,15 @@ pub struct Asked {
     pub origin: Origin,
     /// How a repetition is recognised, where it is to be.
     pub repeat: Option<Repeat>,
+    /// Whether the caller wants to be answered only once what takes something away is in force.
+    pub waits: bool,
 }
 
 impl Asked {
     /// Asked by somebody at the machine itself.
     pub fn by_operator(command: &str) -> Self {
         let caller = Caller::Operator { command: command.to_owned() };
-        Asked { caller, origin: Origin::default(), repeat: None }
+        Asked { caller, origin: Origin::default(), repeat: None, waits: true }
     }
 
     /// Goes on only for a caller with this permission.

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use keyward_core::change::{Actor, Change, Expect, Idempotency, Origin, Proposal};
+use keyward_core::change::{Actor, Change, Expect, Idempotency, Origin, Proposal, Revision};
 use keyward_core::clock::Timestamp;
 use keyward_core::id::{InvitationId, KeyId, ManagementKeyId, OrganizationId, ProjectId};
 use keyward_core::people::Person;
@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::Control;
 use super::caller::{Asked, Caller};
 use super::error::{ControlError, Result};
+use super::force::Force;
 
 /// How often a use case decides anew before it gives up: every try that fails means that another succeeded.
 const TRIES_MAX: u32 = 64;
@@ -39,8 +40,8 @@ pub(crate) struct Plan {
 
 /// How a commit went.
 pub(crate) enum Committed {
-    /// Written, and in force on every node.
-    InForce(InForce),
+    /// Written, and in force on every node, unless the caller did not wait for that.
+    InForce(Force),
     /// Not written, for this is no longer so.
     Stale(Expect),
 }
@@ -85,7 +86,7 @@ impl Control {
     /// Commits a plan and waits until it is in force.
     pub(crate) async fn commit(&self, asked: &Asked, at: Timestamp, plan: Plan) -> Result<Committed> {
         if plan.changes.is_empty() {
-            return self.settle_all().await.map(Committed::InForce);
+            return self.settle_for(asked).await.map(Committed::InForce);
         }
         let mut expect = plan.expect;
         expect.extend(asked.caller.expectation());
@@ -97,7 +98,14 @@ impl Control {
             changes: plan.changes,
             idempotency: record(asked, plan.made.as_ref())?,
         };
-        match self.write(proposal).await {
+        // Who gives something waits in any case: that is no longer than the node needs to have it itself.
+        let waits = asked.waits || !proposal.changes.iter().any(Change::is_restrictive);
+        let written = match self.write(proposal, waits).await {
+            Ok((revision, Some(in_force))) => Ok(Force::taken(revision, in_force)),
+            Ok((revision, None)) => Ok(self.pending(asked, revision)),
+            Err(error) => Err(error),
+        };
+        match written {
             Err(ControlError::Conflict(Some(expect))) if is_caller(&asked.caller, &expect) => {
                 Err(self.why_not_the_same(&asked.caller, expect).await?)
             }
@@ -115,7 +123,10 @@ impl Control {
     ) -> Result<Committed> {
         let Plan { expect, changes, .. } = plan;
         let proposal = Proposal { actor, origin: origin.clone(), at, expect, changes, idempotency: None };
-        committed(self.write(proposal).await)
+        committed(self.write(proposal, true).await.and_then(|(revision, in_force)| {
+            let in_force = in_force.ok_or_else(|| ControlError::Internal("nobody waited".into()))?;
+            Ok(Force::taken(revision, in_force))
+        }))
     }
 
     /// What to tell a caller that has changed since it was let in: a person who only has another name, say, is who they
@@ -138,16 +149,22 @@ impl Control {
         Ok(self.engine.settle(head).await?)
     }
 
-    /// In a task of its own: a caller that goes away must not leave a change written but not in force.
-    async fn write(&self, proposal: Proposal) -> Result<InForce> {
+    /// In tasks of their own: a caller that goes away, or does not wait, must not leave a change written but not in force.
+    async fn write(&self, proposal: Proposal, waits: bool) -> Result<(Revision, Option<InForce>)> {
         let (store, engine) = (Arc::clone(&self.store), Arc::clone(&self.engine));
-        let task = tokio::spawn(async move {
+        let committing = tokio::spawn(async move {
             let entries = store.commit(proposal).await?;
             let last = entries.last().map(|entry| entry.revision);
             let last = last.ok_or_else(|| StoreError::Damaged("a commit gave no entry".into()))?;
-            Ok(engine.settle(last).await?)
+            let settling = tokio::spawn(async move { engine.settle(last).await });
+            Ok::<_, StoreError>((last, settling))
         });
-        task.await.unwrap_or_else(|failed| Err(ControlError::OutcomeUnknown(failed.to_string())))
+        let lost = |failed: tokio::task::JoinError| ControlError::OutcomeUnknown(failed.to_string());
+        let (last, settling) = committing.await.map_err(lost)??;
+        match waits {
+            true => Ok((last, Some(settling.await.map_err(lost)??))),
+            false => Ok((last, None)),
+        }
     }
 
     /// Does a request's work unless it was done before, also where a repetition that runs at the same time
@@ -159,7 +176,11 @@ impl Control {
         match work.await {
             Ok(done) => Ok(Once::Now(done)),
             // Not known is not done: the caller asks again and is then told.
-            Err(error @ (ControlError::OutcomeUnknown(_) | ControlError::Unauthenticated)) => Err(error),
+            Err(
+                error @ (ControlError::OutcomeUnknown(_)
+                | ControlError::NotSettled(_)
+                | ControlError::Unauthenticated),
+            ) => Err(error),
             Err(error) => match self.made_before(asked).await? {
                 Some(made) => Ok(Once::Before(made)),
                 None => Err(error),
@@ -183,14 +204,16 @@ impl Control {
         }
         let made = serde_json::from_str(&found.answer);
         let made = made.map_err(|error| ControlError::Internal(format!("an idempotency record: {error}")))?;
-        self.settle_all().await?;
+        if asked.waits {
+            self.settle_all().await?;
+        }
         Ok(Some(made))
     }
 }
 
-fn committed(written: Result<InForce>) -> Result<Committed> {
+fn committed(written: Result<Force>) -> Result<Committed> {
     match written {
-        Ok(in_force) => Ok(Committed::InForce(in_force)),
+        Ok(force) => Ok(Committed::InForce(force)),
         Err(ControlError::Conflict(Some(expect))) => Ok(Committed::Stale(expect)),
         Err(error) => Err(error),
     }

@@ -8,10 +8,10 @@ use keyward_core::contract::{Contract, ContractError, Difference, differences};
 use keyward_core::id::ApiName;
 use keyward_core::permission::Permission;
 use keyward_core::tenancy::Api;
-use keyward_verify::InForce;
 
 use super::commit::{Committed, Plan, Tries};
 use super::error::{ControlError, Fault, Result};
+use super::force::Force;
 use super::{Asked, Control};
 
 /// An API with the contract in force, as handed in and compiled.
@@ -48,7 +48,7 @@ pub struct Applied {
     /// In what the contract differs from the one before.
     pub differences: Vec<Difference>,
     /// How it took force; none where it was only tried.
-    pub in_force: Option<InForce>,
+    pub in_force: Option<Force>,
     /// Whether the API had no contract before.
     pub is_new: bool,
 }
@@ -136,14 +136,14 @@ impl Control {
             // The same text again is no change.
             if let Some(before) = before.filter(|before| before.source == source && before.resolved == api.resolved)
             {
-                return Ok(applied(before, Some(self.settle_all().await?)));
+                return Ok(applied(before, Some(self.settle_for(asked).await?)));
             }
             let changes = vec![Change::Api { api: Box::new(api.clone()) }];
             match self.commit(asked, now, Plan { expect: vec![expect], changes, made: None }).await? {
                 Committed::Stale(expect) => tries.again(self, expect).await?,
-                Committed::InForce(in_force) => {
-                    api.revision = self.engine.api(name).map_or(api.revision, |api| api.revision);
-                    return Ok(applied(api, Some(in_force)));
+                Committed::InForce(force) => {
+                    api.revision = force.revision;
+                    return Ok(applied(api, Some(force)));
                 }
             }
         }

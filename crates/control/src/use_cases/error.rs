@@ -105,6 +105,9 @@ pub enum ControlError {
     /// It cannot be done now; nothing was written.
     #[error("unavailable: {0}")]
     Unavailable(String),
+    /// It is written, but not known to be in force on every node: never success.
+    #[error("written, but not known to be in force: {0}")]
+    NotSettled(String),
     /// It may have been written, and may be in force: never success.
     #[error("the outcome is not known: {0}")]
     OutcomeUnknown(String),
@@ -141,7 +144,7 @@ impl From<StoreError> for ControlError {
 
 impl From<Unsettled> for ControlError {
     fn from(error: Unsettled) -> Self {
-        ControlError::OutcomeUnknown(error.to_string())
+        ControlError::NotSettled(error.to_string())
     }
 }
 

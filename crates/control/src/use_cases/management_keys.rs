@@ -12,10 +12,10 @@ use keyward_core::secret::{Minted, management_key_format};
 use keyward_core::store::Page;
 use keyward_core::tenancy::{Boundary, ManagementKey};
 use keyward_core::text;
-use keyward_verify::InForce;
 
 use super::commit::{Committed, Made, Once, Plan, Tries, another_kind};
 use super::error::{ControlError, Faults, Result};
+use super::force::Force;
 use super::organizations::NAME_CHARS_MAX;
 use super::{Asked, Caller, Control, Disclosure, Listed};
 
@@ -205,13 +205,13 @@ impl Control {
         &self,
         asked: &Asked,
         id: ManagementKeyId,
-    ) -> Result<(ManagementKeyMade, InForce)> {
+    ) -> Result<(ManagementKeyMade, Force)> {
         asked.require(Permission::ManagementKeysWrite)?;
         self.find_management_key(asked, id).await?;
         match self.once(asked, self.make_management_key_rotation(asked, id)).await? {
             Once::Now(rotated) => Ok(rotated),
             Once::Before(made) => {
-                Ok((self.management_key_made_before(asked, &made).await?, self.settle_all().await?))
+                Ok((self.management_key_made_before(asked, &made).await?, self.settle_for(asked).await?))
             }
         }
     }
@@ -220,7 +220,7 @@ impl Control {
         &self,
         asked: &Asked,
         id: ManagementKeyId,
-    ) -> Result<(ManagementKeyMade, InForce)> {
+    ) -> Result<(ManagementKeyMade, Force)> {
         let mut tries = Tries::default();
         loop {
             let old = self.find_management_key(asked, id).await?;
@@ -254,7 +254,7 @@ impl Control {
         &self,
         asked: &Asked,
         id: ManagementKeyId,
-    ) -> Result<(ManagementKey, InForce)> {
+    ) -> Result<(ManagementKey, Force)> {
         asked.require(Permission::ManagementKeysWrite)?;
         let mut tries = Tries::default();
         loop {

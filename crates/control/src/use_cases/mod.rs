@@ -10,6 +10,7 @@ mod commit;
 mod contracts;
 mod details;
 mod error;
+mod force;
 pub mod keys;
 mod log;
 mod management_keys;
@@ -43,6 +44,7 @@ pub use commit::Edit;
 pub use contracts::{Applied, OpenApi, SeenApi};
 pub use details::details;
 pub use error::{ControlError, Fault, Faults, Result};
+pub use force::{Force, RevocationId};
 pub use keyward_verify::{By, InForce};
 pub use log::{Head, SeenEvents, position_at, position_bytes};
 pub use management_keys::{ManagementKeyMade, NewManagementKey};
@@ -53,7 +55,7 @@ pub use people::{
     SeenInvitation, SeenLink, SeenMember, SeenSession, SignedIn, Visitor,
 };
 pub use projects::{NewProject, OwnLimits, ProjectEdit, ProjectMade, SeenLimit, SeenLimits, SeenPlan, SeenProject};
-pub use revocations::{Revocation, RevocationId, Target};
+pub use revocations::{Revocation, Target};
 pub use sealed::{opened, sealed};
 pub use usage::{Step, UsageQuestion};
 

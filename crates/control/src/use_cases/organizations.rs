@@ -7,10 +7,10 @@ use keyward_core::permission::Permission;
 use keyward_core::store::Page;
 use keyward_core::tenancy::{Boundary, Organization, TenantState};
 use keyward_core::text;
-use keyward_verify::InForce;
 
 use super::commit::{Committed, Made, Once, Plan, Tries, another_kind};
 use super::error::{ControlError, Result};
+use super::force::Force;
 use super::{Asked, Control, Listed};
 
 /// Longest name of an organization or project, in characters.
@@ -109,7 +109,7 @@ impl Control {
     ///
     /// # Errors
     /// Where the caller may not, or there is no such organization.
-    pub async fn suspend_organization(&self, asked: &Asked, id: OrganizationId) -> Result<(Organization, InForce)> {
+    pub async fn suspend_organization(&self, asked: &Asked, id: OrganizationId) -> Result<(Organization, Force)> {
         self.require_operator_of(asked, id).await?;
         let decide = |found: &Organization| found.state.is_active().then_some(OrganizationChange::Suspended);
         self.change_organization(asked, id, decide).await
@@ -119,7 +119,7 @@ impl Control {
     ///
     /// # Errors
     /// Where the caller may not, or there is no such organization.
-    pub async fn resume_organization(&self, asked: &Asked, id: OrganizationId) -> Result<(Organization, InForce)> {
+    pub async fn resume_organization(&self, asked: &Asked, id: OrganizationId) -> Result<(Organization, Force)> {
         self.require_operator_of(asked, id).await?;
         let decide = |found: &Organization| (!found.state.is_active()).then_some(OrganizationChange::Resumed);
         self.change_organization(asked, id, decide).await
@@ -129,7 +129,7 @@ impl Control {
     ///
     /// # Errors
     /// Where the caller may not, or there is no such organization.
-    pub async fn delete_organization(&self, asked: &Asked, id: OrganizationId) -> Result<(Organization, InForce)> {
+    pub async fn delete_organization(&self, asked: &Asked, id: OrganizationId) -> Result<(Organization, Force)> {
         self.require_operator_of(asked, id).await?;
         self.change_organization(asked, id, |_| Some(OrganizationChange::Deleted)).await
     }
@@ -146,7 +146,7 @@ impl Control {
         asked: &Asked,
         id: OrganizationId,
         decide: impl Fn(&Organization) -> Option<OrganizationChange>,
-    ) -> Result<(Organization, InForce)> {
+    ) -> Result<(Organization, Force)> {
         let mut tries = Tries::default();
         loop {
             let mut found = self.find_organization(asked, id).await?;

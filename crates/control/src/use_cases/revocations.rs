@@ -3,19 +3,19 @@
 
 use std::collections::BTreeMap;
 
-use keyward_core::change::{Change, Expect, KeysChange, KeysOf, Revision};
+use keyward_core::change::{Change, Expect, KeysChange, KeysOf};
 use keyward_core::id::{KeyId, OrganizationId, ProjectId};
 use keyward_core::key::{Key, KeyState};
 use keyward_core::permission::Permission;
 use keyward_core::store::{KeyFilter, Page};
-use keyward_core::tenancy::Boundary;
 use keyward_verify::InForce;
 
 use super::commit::{Committed, Plan, Tries};
 use super::error::{ControlError, Faults, Result};
+use super::force::{Force, Named, RevocationId};
 use super::keys::{checked_reason, require_acknowledged};
 use super::projects::Place;
-use super::{Asked, Control, opened, sealed};
+use super::{Asked, Control};
 
 /// Most keys that one revocation may name.
 pub const KEYS_MAX: usize = 1_000;
@@ -33,23 +33,16 @@ pub enum Target {
     Organization(OrganizationId),
 }
 
-/// The name under which a revocation can be asked for again.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RevocationId(pub String);
-
 /// A revocation of many keys.
 #[derive(Debug)]
 pub struct Revocation {
     /// Its name.
     pub id: RevocationId,
-    /// How many keys it ended.
-    pub revoked: u32,
-    /// How it took force.
-    pub in_force: InForce,
+    /// How many keys it ended; none where the name is another change's.
+    pub revoked: Option<u32>,
+    /// How it took force; none where nobody waited for it and it has not yet.
+    pub in_force: Option<InForce>,
 }
-
-const PREFIX: &str = "revocation_";
-const PURPOSE: &str = "revocation";
 
 impl Control {
     /// Ends many keys.
@@ -86,56 +79,23 @@ impl Control {
             let changes = Vec::from_iter(change);
             match self.commit(asked, now, Plan { expect, changes, made: None }).await? {
                 Committed::Stale(expect) => tries.again(self, expect).await?,
-                Committed::InForce(in_force) => {
-                    // All of it is in force up to here, so this revision stands for the revocation.
-                    let id = self.revocation_id(self.engine.applied(), revoked, asked.caller.boundary());
+                Committed::InForce(Force { revision, in_force, .. }) => {
+                    let (revoked, boundary) = (Some(revoked), asked.caller.boundary());
+                    let id = self.named(&Named { revision, revoked, boundary });
                     return Ok(Revocation { id, revoked, in_force });
                 }
             }
         }
     }
 
-    /// A revocation made before; waits again until it is in force.
+    /// How a revocation, or any other change that its caller did not wait for, took force. Waits again until it has,
+    /// where the caller waits.
     ///
     /// # Errors
     /// Where there was none of this name within the caller's boundary.
     pub async fn revocation(&self, asked: &Asked, id: &RevocationId) -> Result<Revocation> {
-        asked.require(Permission::KeysWrite)?;
-        let (revision, revoked, boundary) = self.open_revocation(id).ok_or(ControlError::NotFound)?;
-        let own = asked.caller.boundary();
-        if own != Boundary::Everything && own != boundary {
-            return Err(ControlError::NotFound);
-        }
-        let in_force = self.engine.settle(revision).await?;
-        Ok(Revocation { id: id.clone(), revoked, in_force })
-    }
-
-    /// A revocation's name carries what is to be known of it, sealed: it needs no record of its own.
-    fn revocation_id(&self, revision: Revision, revoked: u32, boundary: Boundary) -> RevocationId {
-        let (kind, wall) = match boundary {
-            Boundary::Everything => (0u8, 0),
-            Boundary::Organization(id) => (1, id.as_u128()),
-            Boundary::Project(id) => (2, id.as_u128()),
-        };
-        let mut content = revision.0.to_be_bytes().to_vec();
-        content.extend(revoked.to_be_bytes());
-        content.push(kind);
-        content.extend(wall.to_be_bytes());
-        RevocationId(format!("{PREFIX}{}", sealed(&self.log_keys, PURPOSE, &content)))
-    }
-
-    fn open_revocation(&self, id: &RevocationId) -> Option<(Revision, u32, Boundary)> {
-        let content = opened(&self.log_keys, PURPOSE, id.0.strip_prefix(PREFIX)?)?;
-        let (revision, rest) = content.split_first_chunk::<8>()?;
-        let (revoked, rest) = rest.split_first_chunk::<4>()?;
-        let (&kind, rest) = rest.split_first()?;
-        let wall = u128::from_be_bytes(rest.try_into().ok()?);
-        let boundary = match kind {
-            0 => Boundary::Everything,
-            1 => Boundary::Organization(OrganizationId::from_u128(wall)),
-            _ => Boundary::Project(ProjectId::from_u128(wall)),
-        };
-        Some((Revision(i64::from_be_bytes(*revision)), u32::from_be_bytes(*revoked), boundary))
+        let (named, in_force) = self.ask_again(asked, id).await?;
+        Ok(Revocation { id: id.clone(), revoked: named.revoked, in_force })
     }
 
     async fn find_target(&self, asked: &Asked, target: &Target) -> Result<Vec<(Place, Vec<Key>)>> {

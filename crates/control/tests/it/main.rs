@@ -14,5 +14,6 @@ mod outcomes;
 mod pages;
 mod people;
 mod plans;
+mod respond_async;
 mod support;
 mod tenancy;

@@ -43,6 +43,8 @@ async fn a_change_that_cannot_be_put_in_force_is_no_success() {
     world.store.fail(Fault::UnreadableLog);
     let answer = world.post(&format!("/v1/keys/{}/revoke", world.key.0), json!({})).await;
     assert_eq!(answer.problem(), (503, "outcome_unknown"));
+    let detail = answer.text("/detail");
+    assert!(detail.starts_with("The change is written") && detail.contains("it waits again"), "{detail}");
     assert!(!world.opens(&world.key.1).await, "it fails closed");
 }
 

@@ -9,11 +9,11 @@ use keyward_core::id::KeyId;
 use keyward_core::key::{Key, Metadata, Standing};
 use keyward_core::permission::Permission;
 use keyward_core::scope::Scopes;
-use keyward_verify::InForce;
 
 use super::{SeenKey, rules};
 use crate::use_cases::commit::{Committed, Edit, Plan, Tries};
 use crate::use_cases::error::{ControlError, Faults, Result};
+use crate::use_cases::force::Force;
 use crate::use_cases::{Asked, Control};
 
 /// What is to be different about a key.
@@ -37,7 +37,7 @@ impl Control {
     /// # Errors
     /// Where there is no key that the caller reaches, it has ended, or the contract does not allow what is
     /// asked.
-    pub async fn edit_key(&self, asked: &Asked, id: KeyId, edit: &KeyEdit) -> Result<(SeenKey, InForce)> {
+    pub async fn edit_key(&self, asked: &Asked, id: KeyId, edit: &KeyEdit) -> Result<(SeenKey, Force)> {
         asked.require(Permission::KeysWrite)?;
         let (key, place) = self.find_key(asked, id).await?;
         let takes_away =
@@ -49,7 +49,7 @@ impl Control {
         }
     }
 
-    async fn make_edit(&self, asked: &Asked, id: KeyId, edit: &KeyEdit) -> Result<(SeenKey, InForce)> {
+    async fn make_edit(&self, asked: &Asked, id: KeyId, edit: &KeyEdit) -> Result<(SeenKey, Force)> {
         let mut tries = Tries::default();
         loop {
             let (mut key, place) = self.find_key(asked, id).await?;

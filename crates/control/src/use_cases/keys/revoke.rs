@@ -6,11 +6,11 @@ use keyward_core::id::KeyId;
 use keyward_core::key::KeyState;
 use keyward_core::permission::Permission;
 use keyward_core::text;
-use keyward_verify::InForce;
 
 use super::SeenKey;
 use crate::use_cases::commit::{Committed, Plan, Tries};
 use crate::use_cases::error::{ControlError, Result};
+use crate::use_cases::force::Force;
 use crate::use_cases::{Asked, Control};
 
 /// Longest reason, in characters.
@@ -27,7 +27,7 @@ impl Control {
         id: KeyId,
         reason: Option<&str>,
         acknowledge: bool,
-    ) -> Result<(SeenKey, InForce)> {
+    ) -> Result<(SeenKey, Force)> {
         asked.require(Permission::KeysWrite)?;
         let reason = checked_reason(reason)?;
         let mut tries = Tries::default();

@@ -10,12 +10,12 @@ use keyward_core::contract::RotationRefused;
 use keyward_core::id::KeyId;
 use keyward_core::key::{Key, KeyState, Standing};
 use keyward_core::permission::Permission;
-use keyward_verify::InForce;
 
 use super::SeenKey;
 use super::create::room;
 use crate::use_cases::commit::{Committed, Made, Once, Plan, Tries, another_kind};
 use crate::use_cases::error::{ControlError, Result};
+use crate::use_cases::force::Force;
 use crate::use_cases::projects::Place;
 use crate::use_cases::{Asked, Control, Disclosure};
 
@@ -29,7 +29,7 @@ pub struct Rotated {
     /// The old key, as it stands now.
     pub replaced: Option<SeenKey>,
     /// How it took force.
-    pub in_force: InForce,
+    pub in_force: Force,
     /// Whether it had been done by the same request before.
     pub is_repeated: bool,
 }
@@ -110,7 +110,7 @@ impl Control {
             Some(old) => Some(self.see_key(self.find_key(asked, *old).await?.0).await?),
             None => None,
         };
-        let in_force = self.settle_all().await?;
+        let in_force = self.settle_for(asked).await?;
         Ok(Rotated { key, secret: Disclosure::Before, replaced, in_force, is_repeated: true })
     }
 }
@@ -143,7 +143,7 @@ impl Rotation {
     }
 
     /// What it is answered with once it is in force. Nothing is read for it: the secret must not be lost.
-    pub fn done(self, in_force: InForce) -> Rotated {
+    pub fn done(self, in_force: Force) -> Rotated {
         let rotated = self.change();
         let mut old = self.old;
         old.key.apply(&rotated, self.at, old.key.revision.next());

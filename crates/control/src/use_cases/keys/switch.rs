@@ -5,12 +5,12 @@ use keyward_core::change::{Change, Expect, KeyChange};
 use keyward_core::id::KeyId;
 use keyward_core::key::Standing;
 use keyward_core::permission::Permission;
-use keyward_verify::InForce;
 
 use super::SeenKey;
 use super::create::room;
 use crate::use_cases::commit::{Committed, Plan, Tries};
 use crate::use_cases::error::{ControlError, Result};
+use crate::use_cases::force::Force;
 use crate::use_cases::projects::Place;
 use crate::use_cases::{Asked, Control};
 
@@ -28,7 +28,7 @@ impl Control {
     /// # Errors
     /// Where there is no key that the caller reaches, it has ended or is being rotated away, or the contract
     /// does not have this.
-    pub async fn disable_key(&self, asked: &Asked, id: KeyId) -> Result<(SeenKey, InForce)> {
+    pub async fn disable_key(&self, asked: &Asked, id: KeyId) -> Result<(SeenKey, Force)> {
         asked.require(Permission::KeysWrite)?;
         self.switch_key(asked, id, &KeyChange::Disabled, |_, standing| match standing {
             Standing::Active => Ok(Need::Switch(None)),
@@ -43,7 +43,7 @@ impl Control {
     ///
     /// # Errors
     /// As for [`Control::disable_key`]; also where the project has no access, or as many live keys as it may.
-    pub async fn enable_key(&self, asked: &Asked, id: KeyId) -> Result<(SeenKey, InForce)> {
+    pub async fn enable_key(&self, asked: &Asked, id: KeyId) -> Result<(SeenKey, Force)> {
         asked.require(Permission::KeysWrite)?;
         let (_, place) = self.find_key(asked, id).await?;
         let work = self.switch_key(asked, id, &KeyChange::Enabled, |place, standing| match standing {
@@ -61,7 +61,7 @@ impl Control {
         id: KeyId,
         what: &KeyChange,
         need: impl Fn(&Place, Standing) -> Result<Need>,
-    ) -> Result<(SeenKey, InForce)> {
+    ) -> Result<(SeenKey, Force)> {
         let mut tries = Tries::default();
         loop {
             let (mut key, place) = self.find_key(asked, id).await?;
@@ -70,7 +70,7 @@ impl Control {
             }
             let now = self.now();
             let Need::Switch(holds) = need(&place, key.standing(now))? else {
-                let in_force = self.settle_all().await?;
+                let in_force = self.settle_for(asked).await?;
                 return Ok((self.see_key(key).await?, in_force));
             };
             let mut expect = place.expectations();

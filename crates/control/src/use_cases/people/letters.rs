@@ -117,7 +117,7 @@ impl Control {
         let id = person.id;
         // For themselves: the log says that the link is theirs, and from where it was asked for.
         let caller = Caller::Person { person: Arc::new(person), seat: Seat::Nobody };
-        let asked = Asked { caller, origin, repeat: None };
+        let asked = Asked { caller, origin, repeat: None, waits: true };
         let may = |found: &Person| match found.is_active() && !found.is_operator {
             true => Ok(()),
             false => Err(ControlError::NotFound),

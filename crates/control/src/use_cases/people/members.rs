@@ -7,12 +7,12 @@ use keyward_core::id::{OrganizationId, PersonId};
 use keyward_core::people::{Person, Role};
 use keyward_core::permission::Permission;
 use keyward_core::store::{Page, PersonFilter};
-use keyward_verify::InForce;
 
 use super::super::commit::{Committed, Plan, Tries};
 use super::super::error::{ControlError, Result};
 use super::Current;
 use super::leaving::{Ending, Place};
+use crate::use_cases::Force;
 use crate::use_cases::{Asked, Control, Listed, Seat, Visitor};
 
 /// A person as the members of one organization see them.
@@ -78,7 +78,7 @@ impl Control {
         organization: OrganizationId,
         person: PersonId,
         role: Role,
-    ) -> Result<(SeenMember, InForce)> {
+    ) -> Result<(SeenMember, Force)> {
         asked.require(Permission::MembersWrite)?;
         self.find_organization(asked, organization).await?;
         asked.require_scopes(&role.scopes())?;
@@ -97,7 +97,7 @@ impl Control {
         asked: &Asked,
         organization: OrganizationId,
         person: PersonId,
-    ) -> Result<(SeenMember, InForce)> {
+    ) -> Result<(SeenMember, Force)> {
         asked.require(Permission::MembersWrite)?;
         self.find_organization(asked, organization).await?;
         self.change_member(asked, organization, person, |_| Some(PersonChange::Removed { organization })).await
@@ -107,12 +107,7 @@ impl Control {
     ///
     /// # Errors
     /// Where one has none, or nobody else would be an owner.
-    pub async fn leave(
-        &self,
-        current: &Current,
-        organization: OrganizationId,
-        visitor: &Visitor,
-    ) -> Result<InForce> {
+    pub async fn leave(&self, current: &Current, organization: OrganizationId, visitor: &Visitor) -> Result<Force> {
         let person = &current.person;
         let asked = current.asked(Seat::of(person, organization), visitor.origin.clone());
         self.find_organization(&asked, organization).await?;
@@ -126,13 +121,13 @@ impl Control {
         organization: OrganizationId,
         id: PersonId,
         decide: impl Fn(&SeenMember) -> Option<PersonChange>,
-    ) -> Result<(SeenMember, InForce)> {
+    ) -> Result<(SeenMember, Force)> {
         let place = Place::Member(organization);
         let mut tries = Tries::default();
         loop {
             let person = self.store.person(id).await?.ok_or(ControlError::NotFound)?;
             let mut seen = SeenMember::of(&person, organization).ok_or(ControlError::NotFound)?;
-            let Some(what) = decide(&seen) else { return Ok((seen, self.settle_all().await?)) };
+            let Some(what) = decide(&seen) else { return Ok((seen, self.settle_for(asked).await?)) };
             let left = match &what {
                 PersonChange::RoleSet { role, .. } => Some(*role),
                 _ => None,

@@ -125,7 +125,12 @@ pub struct Current {
 impl Current {
     /// What they ask, in one of their seats.
     pub fn asked(&self, seat: Seat, origin: Origin) -> Asked {
-        Asked { caller: Caller::Person { person: Arc::clone(&self.person), seat }, origin, repeat: None }
+        Asked {
+            caller: Caller::Person { person: Arc::clone(&self.person), seat },
+            origin,
+            repeat: None,
+            waits: true,
+        }
     }
 
     /// What they ask for themselves.

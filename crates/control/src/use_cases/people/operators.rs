@@ -7,12 +7,12 @@ use keyward_core::permission::Permission;
 use keyward_core::scope::Scopes;
 use keyward_core::store::{Page, PersonFilter};
 use keyward_core::tenancy::Boundary;
-use keyward_verify::InForce;
 
 use super::super::commit::{Committed, Plan, Tries};
 use super::super::error::{ControlError, Faults, Result};
 use super::leaving::{Ending, Place};
 use super::person_name;
+use crate::use_cases::Force;
 use crate::use_cases::{Asked, Caller, Control, Listed};
 
 impl Control {
@@ -85,7 +85,7 @@ impl Control {
     ///
     /// # Errors
     /// Where the caller may not, there is no such person, or nobody else would be an operator.
-    pub async fn set_operator(&self, asked: &Asked, id: PersonId, is_operator: bool) -> Result<(Person, InForce)> {
+    pub async fn set_operator(&self, asked: &Asked, id: PersonId, is_operator: bool) -> Result<(Person, Force)> {
         require_reach(asked)?;
         if is_operator {
             asked.require_scopes(&Scopes::all())?;
@@ -100,7 +100,7 @@ impl Control {
     ///
     /// # Errors
     /// Where the caller may not, there is no such person, or nobody else would be an operator.
-    pub async fn disable_person(&self, asked: &Asked, id: PersonId) -> Result<(Person, InForce)> {
+    pub async fn disable_person(&self, asked: &Asked, id: PersonId) -> Result<(Person, Force)> {
         require_reach(asked)?;
         self.change_person(asked, id, |person| person.is_active().then_some(PersonChange::Disabled)).await
     }
@@ -109,7 +109,7 @@ impl Control {
     ///
     /// # Errors
     /// Where the caller may not or has less than the person, or there is no such person.
-    pub async fn enable_person(&self, asked: &Asked, id: PersonId) -> Result<(Person, InForce)> {
+    pub async fn enable_person(&self, asked: &Asked, id: PersonId) -> Result<(Person, Force)> {
         require_reach(asked)?;
         let person = self.store.person(id).await?.ok_or(ControlError::NotFound)?;
         if person.is_operator {
@@ -123,11 +123,11 @@ impl Control {
         asked: &Asked,
         id: PersonId,
         decide: impl Fn(&Person) -> Option<PersonChange>,
-    ) -> Result<(Person, InForce)> {
+    ) -> Result<(Person, Force)> {
         let mut tries = Tries::default();
         loop {
             let mut person = self.store.person(id).await?.ok_or(ControlError::NotFound)?;
-            let Some(what) = decide(&person) else { return Ok((person, self.settle_all().await?)) };
+            let Some(what) = decide(&person) else { return Ok((person, self.settle_for(asked).await?)) };
             let is_less = matches!(what, PersonChange::Disabled | PersonChange::OperatorSet { is_operator: false });
             let place = Place::all_of(&person);
             let Ending { mut expect, mut changes } =

@@ -4,11 +4,11 @@
 use keyward_core::change::{Change, ProjectChange};
 use keyward_core::id::ProjectId;
 use keyward_core::permission::Permission;
-use keyward_verify::InForce;
 
 use super::{OwnLimits, Place, SeenProject, known_plan, limits};
 use crate::use_cases::commit::{Committed, Edit, Plan, Tries};
 use crate::use_cases::error::{ControlError, Faults, Result};
+use crate::use_cases::force::Force;
 use crate::use_cases::organizations::NAME_CHARS_MAX;
 use crate::use_cases::{Asked, Control};
 
@@ -45,7 +45,7 @@ impl Control {
         asked: &Asked,
         id: ProjectId,
         edit: &ProjectEdit,
-    ) -> Result<(SeenProject, InForce)> {
+    ) -> Result<(SeenProject, Force)> {
         let sets_plan = edit.is_the_operators();
         if edit.name.is_some() || !sets_plan {
             asked.require(Permission::ProjectsWrite)?;
@@ -63,7 +63,7 @@ impl Control {
     ///
     /// # Errors
     /// Where there is no project that the caller reaches, or the caller is not the operator.
-    pub async fn suspend_project(&self, asked: &Asked, id: ProjectId) -> Result<(SeenProject, InForce)> {
+    pub async fn suspend_project(&self, asked: &Asked, id: ProjectId) -> Result<(SeenProject, Force)> {
         self.require_operator(asked, id).await?;
         let suspended = ProjectChange::Suspended;
         self.change_project(asked, id, |place| Ok(only(place.project.state.is_active(), &suspended))).await
@@ -73,7 +73,7 @@ impl Control {
     ///
     /// # Errors
     /// Where there is no project that the caller reaches, or the caller is not the operator.
-    pub async fn resume_project(&self, asked: &Asked, id: ProjectId) -> Result<(SeenProject, InForce)> {
+    pub async fn resume_project(&self, asked: &Asked, id: ProjectId) -> Result<(SeenProject, Force)> {
         self.require_operator(asked, id).await?;
         let resumed = ProjectChange::Resumed;
         self.change_project(asked, id, |place| Ok(only(!place.project.state.is_active(), &resumed))).await
@@ -90,7 +90,7 @@ impl Control {
     ///
     /// # Errors
     /// Where there is no project that the caller reaches.
-    pub async fn delete_project(&self, asked: &Asked, id: ProjectId) -> Result<(SeenProject, InForce)> {
+    pub async fn delete_project(&self, asked: &Asked, id: ProjectId) -> Result<(SeenProject, Force)> {
         asked.require(Permission::ProjectsWrite)?;
         self.change_project(asked, id, |_| Ok(vec![ProjectChange::Deleted])).await
     }
@@ -100,7 +100,7 @@ impl Control {
         asked: &Asked,
         id: ProjectId,
         decide: impl Fn(&Place) -> Result<Vec<ProjectChange>>,
-    ) -> Result<(SeenProject, InForce)> {
+    ) -> Result<(SeenProject, Force)> {
         let mut tries = Tries::default();
         loop {
             let mut place = self.find_project(asked, id).await?;

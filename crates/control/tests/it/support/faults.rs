@@ -23,6 +23,7 @@ use keyward_core::store::{
 };
 use keyward_core::tenancy::{Api, ManagementKey, Organization, Project};
 use keyward_core::usage::{Event, Fold, KeyUsage, UsageBatch, UsageCount, UsageRow};
+use tokio::sync::Notify;
 
 /// How the store fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,22 +40,38 @@ pub enum Fault {
     AlwaysConflicting,
     /// The log cannot be read, so that nothing can be put in force.
     UnreadableLog,
+    /// Reading the log takes until the fault is over: what is written is not in force before.
+    SlowLog,
 }
 
 /// A store that fails when told to.
 pub struct FaultyStore {
     over: Arc<dyn Store>,
     fault: Mutex<Option<Fault>>,
+    altered: Notify,
 }
 
 impl FaultyStore {
     pub fn over(over: Arc<dyn Store>) -> Self {
-        FaultyStore { over, fault: Mutex::default() }
+        FaultyStore { over, fault: Mutex::default(), altered: Notify::new() }
     }
 
     /// Fails like this from now on, or no more.
     pub fn fail(&self, fault: impl Into<Option<Fault>>) {
         *self.fault.lock().unwrap() = fault.into();
+        self.altered.notify_waiters();
+    }
+
+    /// Waits while the log is slow.
+    async fn read_slowly(&self) {
+        loop {
+            let mut altered = std::pin::pin!(self.altered.notified());
+            altered.as_mut().enable();
+            if self.fault() != Some(Fault::SlowLog) {
+                return;
+            }
+            altered.await;
+        }
     }
 
     fn fault(&self) -> Option<Fault> {
@@ -84,14 +101,17 @@ macro_rules! pass_on {
                         let expect = Expect::Organization(OrganizationId::from_u128(1), Revision::ZERO);
                         Err(StoreError::Conflict(expect))
                     }
-                    Some(Fault::UnreadableLog) | None => self.over.commit(proposal).await,
+                    Some(Fault::UnreadableLog | Fault::SlowLog) | None => self.over.commit(proposal).await,
                 }
             }
 
             async fn changes_since(&self, after: Revision, limit: u32) -> Result<Vec<Entry>> {
                 match self.fault() {
                     Some(Fault::UnreadableLog) => Err(StoreError::Unavailable("as the test wants it".into())),
-                    _ => self.over.changes_since(after, limit).await,
+                    _ => {
+                        self.read_slowly().await;
+                        self.over.changes_since(after, limit).await
+                    }
                 }
             }
 

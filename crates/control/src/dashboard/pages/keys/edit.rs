@@ -204,7 +204,7 @@ pub async fn submit(
         Err(error) => Err(error),
     };
     match outcome {
-        Ok((_, in_force)) => Ok(go_to(&Done::Changed.at(&found.place, in_force))),
+        Ok((_, in_force)) => Ok(go_to(&Done::Changed.at(&found.place, &in_force))),
         Err(error @ (ControlError::Invalid(_) | ControlError::RateLimited { .. })) => {
             Ok(draw(&visit, &found, &form, Some(&error))?.with_status(create::status_of(&error)).into_response())
         }

@@ -27,7 +27,7 @@ use crate::dashboard::path::Path;
 use crate::dashboard::place::{ProjectPlace, ProjectTab};
 use crate::dashboard::visit::Visit;
 use crate::use_cases::keys::{FoundKeys, KeyQuestion, SeenKey, TrafficByKey};
-use crate::use_cases::{By, Control, ControlError, InForce, SeenProject};
+use crate::use_cases::{By, Control, ControlError, Force, InForce, SeenProject};
 
 /// What was done before, as the address says it: a word, and how it took force in numbers.
 #[derive(Debug, Clone, Copy, Default, serde::Deserialize)]
@@ -36,6 +36,7 @@ pub struct Told {
     done: Option<Done>,
     nodes: u32,
     ms: u64,
+    lease: bool,
 }
 
 /// What was done with a key.
@@ -54,14 +55,21 @@ pub enum Done {
 
 impl Done {
     /// The list's address that says so.
-    pub fn at(self, place: &ProjectPlace, in_force: InForce) -> String {
+    pub fn at(self, place: &ProjectPlace, force: &Force) -> String {
         let word = match self {
             Done::Revoked => "revoked",
             Done::Disabled => "disabled",
             Done::Enabled => "enabled",
             Done::Changed => "changed",
         };
-        format!("{}?done={word}&nodes={}&ms={}", list_path(place), in_force.nodes, in_force.waited_ms)
+        let done = format!("{}?done={word}", list_path(place));
+        match force.in_force {
+            None => done,
+            Some(InForce { by, nodes, waited_ms }) => {
+                let lease = if by == By::LeaseExpired { "&lease=true" } else { "" };
+                format!("{done}&nodes={nodes}&ms={waited_ms}{lease}")
+            }
+        }
     }
 }
 
@@ -74,7 +82,8 @@ impl Told {
             Some(Done::Enabled) => "The key works again",
             Some(Done::Changed) => "The key is changed",
         };
-        let in_force = InForce { by: By::Acknowledged, nodes: self.nodes, waited_ms: self.ms };
+        let by = if self.lease { By::LeaseExpired } else { By::Acknowledged };
+        let in_force = Some(InForce { by, nodes: self.nodes, waited_ms: self.ms });
         notice(Tone::Good, html! { p { (what) "; " (super::shown::in_force_words(in_force)) "." } })
     }
 }

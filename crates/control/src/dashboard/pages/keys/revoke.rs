@@ -53,7 +53,7 @@ pub async fn submit(
     let reason = Some(form.reason.trim()).filter(|reason| !reason.is_empty());
     let is_acknowledged = form.acknowledge == "yes";
     match dashboard.control.revoke_key(&found.place.asked, key, reason, is_acknowledged).await {
-        Ok((_, in_force)) => Ok(go_to(&Done::Revoked.at(&found.place, in_force))),
+        Ok((_, in_force)) => Ok(go_to(&Done::Revoked.at(&found.place, &in_force))),
         Err(error @ (ControlError::Invalid(_) | ControlError::AcknowledgementRequired(_))) => {
             let page = draw(&dashboard, &visit, &found, &form.reason, Some(&error)).await?;
             Ok(page.with_status(create::status_of(&error)).into_response())

@@ -142,7 +142,7 @@ async fn answer(
 ) -> Result<Response, Failure> {
     match outcome {
         Ok(Rotated { key, secret, replaced, in_force, .. }) => {
-            let replaced = replaced.as_ref().map(|old| Replaced { old, in_force });
+            let replaced = replaced.as_ref().map(|old| Replaced { old, in_force: in_force.in_force });
             Ok(Made { key: &key, secret: &secret, replaced }.answer(dashboard, visit, place))
         }
         Err(

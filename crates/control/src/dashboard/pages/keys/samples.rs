@@ -170,7 +170,7 @@ fn filled() -> CreateForm {
 fn shown(preset: &str, disclosure: &Disclosure, replaced: bool) -> Markup {
     let contract = contract(preset);
     let (new, old) = (seen(key(0, Some(EVIL))), seen(key(5, None)));
-    let replaced = replaced.then_some(Replaced { old: &old, in_force: IN_FORCE });
+    let replaced = replaced.then_some(Replaced { old: &old, in_force: Some(IN_FORCE) });
     let made = Made { key: &new, secret: disclosure, replaced };
     let base = Base { url: "https://your-api.example".into(), is_known: false };
     ShownView { contract: &contract, base, project: "proj_1".into(), list: "/projects/x/keys".into(), made: &made }

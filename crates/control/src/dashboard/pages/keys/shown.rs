@@ -19,7 +19,7 @@ use crate::dashboard::visit::Visit;
 use crate::site::Site;
 use crate::snippets::{Call, Credential, env_line};
 use crate::use_cases::keys::SeenKey;
-use crate::use_cases::{Disclosure, InForce};
+use crate::use_cases::{By, Disclosure, InForce};
 
 /// Where callers reach an API.
 pub struct Base {
@@ -47,7 +47,7 @@ pub struct Replaced<'a> {
     /// The old key.
     pub old: &'a SeenKey,
     /// How the change took force.
-    pub in_force: InForce,
+    pub in_force: Option<InForce>,
 }
 
 /// What is answered to the form that made a key.
@@ -211,11 +211,14 @@ pub fn facts(seen: &SeenKey) -> Markup {
 }
 
 /// How a change took force, as the end of a sentence.
-pub fn in_force_words(in_force: InForce) -> impl Render {
-    let InForce { by: _, nodes, waited_ms } = in_force;
+pub fn in_force_words(in_force: Option<InForce>) -> impl Render {
+    let Some(InForce { by, nodes, waited_ms }) = in_force else {
+        return html! { "on its way to every node" };
+    };
     html! {
         "in force on every node"
-        @if nodes > 1 { " (" (nodes) " of them)" }
+        @if by == By::LeaseExpired { " (" (nodes) " confirmed it, the lease of the others has run out)" }
+        @else if nodes > 1 { " (" (nodes) " of them)" }
         ", " @if waited_ms == 0 { "in less than 1 ms" } @else { (waited_ms) " ms" }
     }
 }

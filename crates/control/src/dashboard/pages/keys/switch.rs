@@ -55,7 +55,7 @@ pub async fn disable(
 ) -> Result<Response, Failure> {
     let found = KeyPlace::find(&dashboard, &visit, key).await?;
     let (_, in_force) = dashboard.control.disable_key(&found.place.asked, key).await?;
-    Ok(go_to(&Done::Disabled.at(&found.place, in_force)))
+    Ok(go_to(&Done::Disabled.at(&found.place, &in_force)))
 }
 
 /// Switches a key on.
@@ -66,7 +66,7 @@ pub async fn enable(
 ) -> Result<Response, Failure> {
     let found = KeyPlace::find(&dashboard, &visit, key).await?;
     match dashboard.control.enable_key(&found.place.asked, key).await {
-        Ok((_, in_force)) => Ok(go_to(&Done::Enabled.at(&found.place, in_force))),
+        Ok((_, in_force)) => Ok(go_to(&Done::Enabled.at(&found.place, &in_force))),
         Err(error @ (ControlError::ActiveKeyLimit { .. } | ControlError::RateLimited { .. })) => {
             let page = draw(&dashboard, &visit, &found, Switch::On, Some(&error)).await?;
             Ok(page.with_status(create::status_of(&error)).into_response())

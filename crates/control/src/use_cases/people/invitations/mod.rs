@@ -15,11 +15,11 @@ use keyward_core::permission::Permission;
 use keyward_core::scope::Scopes;
 use keyward_core::store::Page;
 use keyward_core::tenancy::Organization;
-use keyward_verify::InForce;
 
 use super::super::commit::{Committed, Made, Once, Plan, Tries, another_kind};
 use super::super::error::{ControlError, Result};
 use super::Token;
+use crate::use_cases::Force;
 use crate::use_cases::{Asked, Control, Disclosure, Listed};
 
 /// How long an invitation is good.
@@ -166,14 +166,14 @@ impl Control {
     ///
     /// # Errors
     /// Where there is none within the caller's reach, or somebody accepted it.
-    pub async fn withdraw_invitation(&self, asked: &Asked, id: InvitationId) -> Result<(Invitation, InForce)> {
+    pub async fn withdraw_invitation(&self, asked: &Asked, id: InvitationId) -> Result<(Invitation, Force)> {
         asked.require(Permission::MembersWrite)?;
         let mut tries = Tries::default();
         loop {
             let mut found = self.find_invitation(asked, id, Permission::MembersWrite).await?;
             let what = match found.state {
                 InvitationState::Open => InvitationChange::Withdrawn,
-                InvitationState::Withdrawn { .. } => return Ok((found, self.settle_all().await?)),
+                InvitationState::Withdrawn { .. } => return Ok((found, self.settle_for(asked).await?)),
                 InvitationState::Accepted { .. } => {
                     return Err(ControlError::AlreadyExists("somebody who accepted this invitation"));
                 }
