@@ -86,24 +86,11 @@ impl Engine {
     /// [`Unsettled`] where the nodes cannot be asked, or the store went back behind it.
     pub async fn in_force(&self, revision: Revision) -> Result<Option<InForce>, Unsettled> {
         let nodes = match &self.membership {
-            None => {
-                self.follow_to(Some(revision)).await?;
-                Some(1)
-            }
+            // Whoever follows the log just now may still have exchanges to close.
+            None => (self.following.try_lock().is_ok() && self.applied() >= revision).then_some(1),
             Some(membership) => membership.stands(revision).await?,
         };
         Ok(nodes.map(|nodes| InForce { by: By::Acknowledged, nodes, waited_ms: 0 }))
-    }
-
-    /// How everything up to `revision` took force, where it has: asks once and waits for nothing.
-    ///
-    /// # Errors
-    /// [`Unsettled`] where that cannot be told now.
-    pub async fn in_force(&self, revision: Revision) -> Result<Option<InForce>, Unsettled> {
-        // Whoever follows the log just now may still have exchanges to close.
-        let is_at_rest = self.following.try_lock().is_ok();
-        let in_force = InForce { by: By::Acknowledged, nodes: 1, waited_ms: 0 };
-        Ok((is_at_rest && self.applied() >= revision).then_some(in_force))
     }
 
     /// Follows the log to its end.

@@ -47,6 +47,18 @@ pub(super) struct ForcePart {
     barrier: Option<String>,
 }
 
+/// How the schema says of an answer that it tells this in some cases only.
+#[derive(Debug, ToSchema)]
+#[allow(dead_code, reason = "only its schema is used")]
+pub(super) struct MaybeForcePart {
+    /// How it took force, where something did. Null only where the request preferred not to wait and it had not yet.
+    #[schema(required = false)]
+    in_force: Option<InForce>,
+    /// Where to ask whether it is in force, where this does not tell.
+    #[schema(required = false)]
+    barrier: Option<String>,
+}
+
 impl From<Force> for ForcePart {
     fn from(force: Force) -> Self {
         ForcePart { in_force: force.in_force.map(InForce::from), barrier: force.barrier.as_ref().map(barrier_path) }

@@ -10,7 +10,7 @@ use keyward_core::id::ApiName;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::answers::{ForcePart, settled};
+use super::answers::{ForcePart, MaybeForcePart, settled};
 use super::body;
 use super::caller::{Asking, Id};
 use super::doors::Rest;
@@ -119,6 +119,7 @@ pub(super) struct AppliedContract {
     differences: Vec<DifferenceAnswer>,
     /// How it took force; not there where it was only tried.
     #[serde(flatten)]
+    #[schema(value_type = MaybeForcePart)]
     force: Option<ForcePart>,
 }
 

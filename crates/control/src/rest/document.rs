@@ -90,7 +90,7 @@ fn object<'a>(components: &'a mut Components, name: &str) -> Option<&'a mut Obje
 }
 
 /// The fields that hold one of a few words.
-fn words() -> [(&'static str, &'static str, Vec<Value>); 17] {
+fn words() -> [(&'static str, &'static str, Vec<Value>); 18] {
     let standings = Standing::ALL.map(|standing| json!(standing.as_str())).to_vec();
     let roles = || Role::ALL.map(|role| json!(role.as_str())).to_vec();
     let person = || vec![json!("active"), json!("disabled")];
@@ -104,6 +104,7 @@ fn words() -> [(&'static str, &'static str, Vec<Value>); 17] {
         ("CreateProject", "environment", vec![json!("live"), json!("test"), Value::Null]),
         ("Limit", "kind", vec![json!("rate"), json!("quota")]),
         ("Limit", "by", vec![json!("key"), json!("project"), json!("organization"), json!("address")]),
+        ("InForce", "by", vec![json!("acknowledged"), json!("lease_expired")]),
         ("ManagementKey", "state", vec![json!("active"), json!("expired"), json!("revoked")]),
         ("Actor", "kind", vec![json!("management_key"), json!("person"), json!("operator")]),
         ("Member", "role", roles()),

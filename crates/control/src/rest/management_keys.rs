@@ -8,7 +8,7 @@ use keyward_core::tenancy::{Boundary, ManagementKey};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::answers::{Changed, ForcePart, Made, SecretPart, Tells, tells_force};
+use super::answers::{Changed, ForcePart, Made, MaybeForcePart, SecretPart, Tells, tells_force};
 use super::body::{Body, Making};
 use super::caller::{Asking, Id};
 use super::doors::Rest;
@@ -102,6 +102,7 @@ pub(super) struct ManagementKeyWithSecret {
     secret: SecretPart,
     /// How the end of the one before took force, where this one replaces another.
     #[serde(flatten)]
+    #[schema(value_type = MaybeForcePart)]
     force: Option<ForcePart>,
 }
 

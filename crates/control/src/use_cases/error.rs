@@ -144,7 +144,13 @@ impl From<StoreError> for ControlError {
 
 impl From<Unsettled> for ControlError {
     fn from(error: Unsettled) -> Self {
-        ControlError::NotSettled(error.to_string())
+        match error {
+            // It may not even be written any more.
+            Unsettled::Lost => ControlError::OutcomeUnknown(error.to_string()),
+            Unsettled::Store(_) | Unsettled::Unknown | Unsettled::Stopped => {
+                ControlError::NotSettled(error.to_string())
+            }
+        }
     }
 }
 
