@@ -1,7 +1,11 @@
-//! The suite that every store must pass, on SQLite.
+//! The suite that every store must pass, on SQLite and on PostgreSQL.
 
 mod support;
 
-use keyward_store::conformance_suite;
+mod sqlite {
+    keyward_store::conformance_suite!(crate::support::SqliteFixture::new());
+}
 
-conformance_suite!(support::SqliteFixture::new());
+mod postgres {
+    keyward_store::conformance_suite!(crate::support::postgres::PostgresFixture::new());
+}

@@ -16,6 +16,7 @@ pub mod peppers;
 pub mod quotas;
 pub mod rates;
 pub mod records;
+pub mod server;
 pub mod sessions;
 pub mod usage;
 mod world;

@@ -8,10 +8,10 @@ use keyward_core::change::Revision;
 use keyward_core::store::{Result, StoreError};
 use sqlx::Connection as _;
 
-use super::batch::read_head;
+use super::sql::batch::read_head;
 use super::connect;
 use super::error::read_failure;
-use super::place::{FileIdentity, private_file, sync_folder};
+use crate::files::place::{FileIdentity, private_file, sync_folder};
 
 /// Copies the database to a new file; returns the last revision in it. A copy that was cut off is left under
 /// another name (`….partial`), never under `to`.

@@ -7,7 +7,7 @@ use sqlx::ConnectOptions;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
 
 use super::Connection;
-use super::place::FileIdentity;
+use crate::files::place::FileIdentity;
 
 /// Another program that holds the file (a copy tool, a shell) is waited for so long.
 const BUSY: Duration = Duration::from_secs(5);

@@ -207,22 +207,15 @@ impl Cause {
     }
 }
 
+/// Whether a row was refused because it names another that is not there.
+pub(crate) fn is_missing_reference(error: &sqlx::Error) -> bool {
+    Cause::of(error) == Cause::MissingReference
+}
+
 /// What a reader is told when SQLite fails it.
-pub(super) fn read_failure(error: sqlx::Error) -> StoreError {
+pub(crate) fn read_failure(error: sqlx::Error) -> StoreError {
     match Cause::of(&error) {
         Cause::Damage => StoreError::Damaged(format!("{error}; stop Keyward and run `keyward doctor`")),
         _ => StoreError::Unavailable(format!("reading failed: {error}")),
-    }
-}
-
-/// The same failure once more, for the next one in a batch.
-pub(super) fn repeat(error: &StoreError) -> StoreError {
-    match error {
-        StoreError::Conflict(expect) => StoreError::Conflict(expect.clone()),
-        StoreError::Replayed(record) => StoreError::Replayed(record.clone()),
-        StoreError::Full(text) => StoreError::Full(text.clone()),
-        StoreError::Unknown(text) => StoreError::Unknown(text.clone()),
-        StoreError::Unavailable(text) => StoreError::Unavailable(text.clone()),
-        StoreError::Damaged(text) => StoreError::Damaged(text.clone()),
     }
 }

@@ -4,7 +4,7 @@
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use keyward_core::change::Revision;
 use keyward_core::clock::{Clock, Entropy, SystemEntropy};
@@ -14,13 +14,14 @@ use sqlx::migrate::Migrator;
 use sqlx::{Connection as _, Row as _};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::batch::HeadOfLog;
+use crate::head::HeadOfLog;
 use super::error::OpenError;
 use super::health::Health;
-use super::journal::Journal;
-use super::place::{FileIdentity, Lock, Place, private_file, sync_folder};
+use crate::files::journal::Journal;
+use crate::files::place::{FileIdentity, Lock, LockError, Place, private_file, sync_folder};
 use super::writer::Writer;
-use super::{Connection, SqliteStore, check, connect, heads, quotas, switch};
+use super::{Connection, SqliteStore, check, connect, earlier_runs, switch};
+use crate::files::heads;
 
 /// The schema, version by version; each one moves a store on in a transaction of its own.
 static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
@@ -64,16 +65,16 @@ impl SqliteOptions {
 /// Opens the store in a folder, and makes one where there is none.
 pub(super) async fn open(options: SqliteOptions) -> Result<SqliteStore, OpenError> {
     let place = Place::new(&options.dir);
-    place.create()?;
-    let lock = Lock::take(&place)?;
+    let lock = take_place(&place)?;
     switch::finish(&place).map_err(OpenError::io("put a restored store in place in", place.dir()))?;
     let database = place.database();
     if !check::is_there(&place)? {
         create(&options, &place).await?;
     }
     let Checked { mut connection, id, head, lines, undone } = check_all(&options, &place, &database).await?;
-    quotas::settle_earlier_runs(&mut connection).await.map_err(OpenError::database("write", &database))?;
-    let mut journal = Journal::open(&place)?;
+    earlier_runs::settle_earlier_runs(&mut connection).await.map_err(OpenError::database("write", &database))?;
+    let path = place.journal();
+    let mut journal = Journal::open(&place).map_err(OpenError::io("open the journal", &path))?;
     if let Some(before) = undone {
         journal.void(before, id);
     }
@@ -89,6 +90,7 @@ pub(super) async fn open(options: SqliteOptions) -> Result<SqliteStore, OpenErro
         log_keys: options.log_keys.clone(),
         clock: options.clock.clone(),
         lines,
+        signed: Arc::new(Mutex::new(Revision(-1))),
     };
     // The head as found may never have been signed: the last run may have ended just before.
     let _ = to_sign.send(head);
@@ -121,6 +123,15 @@ pub(super) async fn open(options: SqliteOptions) -> Result<SqliteStore, OpenErro
         writer: Some(super::WriterHandle { commands, ended: tokio::sync::Mutex::new(Some(ended)) }),
         health,
         followed,
+    })
+}
+
+/// Makes the folder where it is missing, and takes its lock.
+pub(super) fn take_place(place: &Place) -> Result<Lock, OpenError> {
+    place.create().map_err(OpenError::io("create the folder", place.dir()))?;
+    Lock::take(place).map_err(|error| match error {
+        LockError::InUse { pid } => OpenError::InUse { dir: place.dir().to_owned(), pid },
+        LockError::Io(error) => OpenError::io("take the lock file", &place.lock())(error),
     })
 }
 

@@ -12,16 +12,19 @@ use keyward_core::log::{LogKeys, SignedHead};
 use keyward_core::store::{LogVerdict, StoreError};
 use sqlx::{Connection as _, Executor};
 
-use super::batch::{Batch, HeadOfLog};
+use super::sql::batch::{Batch};
+use crate::head::HeadOfLog;
 use super::check::{self, store_error};
 use super::error::OpenError;
-use super::journal;
-use super::open::{identify, migrate};
-use super::place::{Lock, Place, create_folder, private_file};
-use super::records::Refusal;
-use super::sessions::SessionWrite;
-use super::timeline::Timeline;
-use super::{Connection, connect, heads, replay, sessions, switch, verify};
+use crate::files::journal;
+use super::open::{identify, migrate, take_place};
+use crate::files::place::{Place, create_folder, private_file};
+use super::sql::records::Refusal;
+use super::sql::sessions::SessionWrite;
+use super::sql::timeline::Timeline;
+use super::sql::{replay, sessions, verify};
+use super::{Connection, connect, switch};
+use crate::files::heads;
 
 /// What a restore is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,8 +98,7 @@ pub async fn restore(
     mut progress: impl FnMut(RestoreProgress) + Send,
 ) -> Result<RestoreReport, OpenError> {
     let place = Place::new(dir);
-    place.create()?;
-    let _lock = Lock::take(&place)?;
+    let _lock = take_place(&place)?;
     let switching = OpenError::io("put a restored store in place in", place.dir());
     switch::finish(&place).map_err(switching)?;
 

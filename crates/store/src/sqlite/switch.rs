@@ -5,7 +5,7 @@
 use std::io;
 use std::path::Path;
 
-use super::place::{Place, create_folder, sync_folder};
+use crate::files::place::{Place, create_folder, sync_folder};
 
 /// The file in the prepared folder that names where the old files go.
 pub(super) const ASIDE: &str = "aside";

@@ -13,23 +13,25 @@ use keyward_core::limits::block::{BlockAnswer, BlockAsk};
 use keyward_core::log::LogKeys;
 use keyward_core::store::{Result, StoreError};
 use sqlx::{Connection as _, Executor, Row as _};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, watch};
 
-use super::batch::{Batch, HeadOfLog, roll_back};
-use super::error::{Cause, repeat};
+use super::sql::batch::{Batch, roll_back};
+use crate::head::HeadOfLog;
+use super::error::Cause;
+use crate::answers::{Answer, answer_all};
 use super::health::Health;
-use super::journal::{Journal, is_full};
-use super::place::{FileIdentity, Lock};
-use super::records::Refusal;
-use super::writes::Write;
-use super::{Connection, blocks};
+use crate::files::journal::{Journal, is_full};
+use crate::files::place::{FileIdentity, Lock};
+use super::sql::records::Refusal;
+use super::sql::sessions::SessionWrite;
+use super::sql::writes::Write;
+use super::Connection;
+use super::sql::blocks;
 
 /// Pages (about) in the write-ahead log after which it is moved into the database.
 const CHECKPOINT_PAGES: usize = 2_000;
 /// How often old records of what is no change are removed.
 const HOUSEKEEPING_EVERY: Duration = Duration::from_secs(60);
-
-type Answer<T> = oneshot::Sender<Result<T>>;
 
 /// What the writer can be asked for.
 pub(super) enum Command {
@@ -228,7 +230,7 @@ impl Writer {
         if matches!(write, Write::Probe) {
             self.health.set_full(false);
         }
-        self.pages += write.pages();
+        self.pages += pages(write);
         Ok(more)
     }
 
@@ -327,32 +329,14 @@ impl Writer {
     }
 }
 
-/// Answers everybody, and counts how it ended for each.
-fn answer_all<T>(answers: Vec<Answer<T>>, outcomes: Result<Vec<Result<T>>>, counter: &'static str) {
-    let mut outcomes = match outcomes {
-        Ok(outcomes) => Ok(outcomes.into_iter()),
-        Err(error) => Err(error),
-    };
-    for answer in answers {
-        let outcome = match &mut outcomes {
-            Ok(outcomes) => outcomes
-                .next()
-                .unwrap_or_else(|| Err(StoreError::Unknown("the writer lost count of what was asked".into()))),
-            Err(error) => Err(repeat(error)),
-        };
-        metrics::counter!(counter, "outcome" => word(&outcome)).increment(1);
-        let _ = answer.send(outcome);
-    }
-}
-
-fn word<T>(outcome: &Result<T>) -> &'static str {
-    match outcome {
-        Ok(_) => "done",
-        Err(StoreError::Conflict(_)) => "conflict",
-        Err(StoreError::Replayed(_)) => "replayed",
-        Err(StoreError::Full(_)) => "full",
-        Err(StoreError::Unknown(_)) => "unknown",
-        Err(StoreError::Unavailable(_)) => "unavailable",
-        Err(StoreError::Damaged(_)) => "damaged",
+/// About how many pages a write adds to the write-ahead log.
+fn pages(write: &Write) -> usize {
+    8 + match write {
+        Write::Usage(batch) => batch.rows.len(),
+        Write::Rates(rates) => rates.len(),
+        Write::Forget(old) => old.limit as usize,
+        Write::Sessions(SessionWrite::Forget { limit, .. }) => *limit as usize,
+        Write::Sessions(_) => 0,
+        Write::Pepper(_) | Write::FullRates(_) | Write::Housekeeping | Write::Probe => 0,
     }
 }

@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
 pub mod faults;
+pub mod postgres;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

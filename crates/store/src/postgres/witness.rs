@@ -1,0 +1,161 @@
+//! What a node keeps of the log in its own folder: the restrictive changes, and signed heads. They outlive the database's
+//! restore or failover, and show what it lost.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use keyward_core::change::{Entry, Revision};
+use keyward_core::id::StoreId;
+use keyward_core::log::{LogKeys, SignedHead};
+use keyward_core::store::{Result, StoreError};
+
+use super::Connection;
+use super::error::read_failure;
+use super::sql::verify::find_hash;
+use crate::files::heads;
+use crate::files::journal::{Journal, JournalLine};
+use crate::files::place::Place;
+use crate::head::HeadOfLog;
+
+/// The two files of a node.
+pub(super) struct Witness {
+    pub(super) place: Place,
+    pub(super) store: StoreId,
+    pub(super) log_keys: Arc<LogKeys>,
+    kept: Arc<Mutex<Kept>>,
+    /// The last revision whose head was signed; held while the file of heads is written.
+    pub(super) signed: Arc<Mutex<Revision>>,
+}
+
+struct Kept {
+    journal: Journal,
+    /// Up to here it holds every restrictive change that was to be remembered.
+    newest: Revision,
+}
+
+/// A restrictive change that the journal does not hold yet.
+pub(super) struct Wanted {
+    revision: Revision,
+    hash: [u8; 32],
+    /// The hash of the entry before, where it was given too.
+    previous: Option<[u8; 32]>,
+    body: String,
+}
+
+impl Witness {
+    pub(super) fn new(
+        place: Place,
+        store: StoreId,
+        log_keys: Arc<LogKeys>,
+        journal: Journal,
+        newest: Revision,
+    ) -> Self {
+        let signed = Arc::new(Mutex::new(Revision(-1)));
+        Witness { place, store, log_keys, kept: Arc::new(Mutex::new(Kept { journal, newest })), signed }
+    }
+
+    /// Which of these are restrictive and not in the journal yet.
+    pub(super) fn unknown(&self, entries: &[Entry]) -> Vec<Wanted> {
+        let newest = self.kept.lock().unwrap_or_else(PoisonError::into_inner).newest;
+        let mut wanted = Vec::new();
+        let mut before: Option<&Entry> = None;
+        for entry in entries {
+            let previous = before.filter(|before| before.revision.next() == entry.revision).map(|before| before.hash);
+            before = Some(entry);
+            if entry.revision > newest && entry.body.change.is_restrictive() {
+                // One that cannot be written again as it was is read from the log.
+                let body = serde_json::to_string(&entry.body).unwrap_or_default();
+                wanted.push(Wanted { revision: entry.revision, hash: entry.hash, previous, body });
+            }
+        }
+        wanted
+    }
+
+    /// The journal's lines of these: each for itself, so that a restore to any entry keeps what came after it.
+    pub(super) async fn lines(&self, connection: &mut Connection, wanted: &[Wanted]) -> Result<Vec<JournalLine>> {
+        let mut lines = Vec::with_capacity(wanted.len());
+        for Wanted { revision, hash, previous, body } in wanted {
+            let before = Revision(revision.0 - 1);
+            let previous = match previous {
+                Some(previous) => Some(*previous),
+                None => find_hash(connection, before).await?,
+            };
+            let Some(previous) = previous else {
+                return Err(StoreError::Unavailable(format!("entry {before} of the log is gone")));
+            };
+            let mut line = JournalLine::after(HeadOfLog { revision: before, hash: previous });
+            if self.log_keys.is_linked(&previous, *revision, body.as_bytes(), hash) {
+                line.push(*revision, previous, *hash, body);
+            } else {
+                // Another version of Keyward wrote it: its own words are what the hash covers.
+                let body: Option<String> = sqlx::query_scalar("SELECT body FROM log WHERE revision = $1 AND hash = $2")
+                    .bind(revision.0)
+                    .bind(hash.to_vec())
+                    .fetch_optional(&mut *connection)
+                    .await
+                    .map_err(read_failure)?;
+                let gone = || StoreError::Unavailable(format!("entry {revision} of the log is gone"));
+                line.push(*revision, previous, *hash, &body.ok_or_else(gone)?);
+            }
+            lines.push(line);
+        }
+        Ok(lines)
+    }
+
+    /// Appends lines to the journal, durably. A journal that fails is an alarm, and no more: the change stands.
+    pub(super) async fn keep(&self, mut lines: Vec<JournalLine>) {
+        let (kept, store, path) = (Arc::clone(&self.kept), self.store, self.place.journal());
+        let written = tokio::task::spawn_blocking(move || {
+            let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
+            lines.retain(|line| line.end().is_none_or(|(revision, _)| revision > kept.newest));
+            let Some(last) = lines.last().and_then(JournalLine::end) else { return Ok(()) };
+            kept.journal.append_all(&lines, store)?;
+            kept.newest = last.0;
+            Ok(())
+        })
+        .await
+        .unwrap_or_else(|error| Err(std::io::Error::other(error)));
+        if let Err(error) = written {
+            metrics::counter!("keyward_store_journal_failed_total").increment(1);
+            tracing::error!(
+                %error, path = %path.display(),
+                "the journal of restrictive changes could not be written: should the database lose them, this node \
+                 cannot make them again; look at its disk"
+            );
+        }
+    }
+
+    /// The log went back: what is remembered from here on is what follows this entry.
+    pub(super) fn go_back(&self, to: Revision) {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner).newest = to;
+    }
+
+    /// The signed heads that this node keeps and that are its store's.
+    pub(super) fn heads(&self) -> std::io::Result<Vec<SignedHead>> {
+        let mut heads = heads::read(&self.place.heads())?;
+        heads.retain(|signed| signed.head.store == self.store && self.log_keys.has_signed(signed));
+        Ok(heads)
+    }
+
+    /// Keeps only those heads that the log holds.
+    pub(super) async fn drop_untrue_heads(&self, connection: &mut Connection) -> Result<()> {
+        let path = self.place.heads();
+        let failed = |error: std::io::Error| StoreError::Unavailable(format!("{}: {error}", path.display()));
+        let (mut kept, mut last) = (Vec::new(), Revision(-1));
+        for signed in self.heads().map_err(failed)? {
+            if find_hash(connection, signed.head.revision).await? == Some(signed.head.hash.0) {
+                last = last.max(signed.head.revision);
+                kept.push(signed);
+            }
+        }
+        let mut signed = self.signed.lock().unwrap_or_else(PoisonError::into_inner);
+        heads::write(&path, &kept).map_err(failed)?;
+        *signed = last;
+        Ok(())
+    }
+}
+
+/// Whether a file is there.
+pub(super) fn is_there(path: &Path) -> bool {
+    path.metadata().is_ok_and(|found| found.len() > 0)
+}
