@@ -13,6 +13,7 @@ mod files;
 mod head;
 mod postgres;
 mod sqlite;
+pub mod transfer;
 
 pub use files::place::Place;
 pub use postgres::{PostgresError, PostgresOptions, PostgresStore};

@@ -17,7 +17,7 @@ CREATE TABLE store (
     head_revision BIGINT NOT NULL,
     head_hash     BYTEA NOT NULL,
     probe         BIGINT NOT NULL DEFAULT 0,
-    epoch         TEXT COLLATE "C" NOT NULL
+    epoch         TEXT COLLATE "C" NOT NULL DEFAULT ''
 );
 
 CREATE TABLE log (

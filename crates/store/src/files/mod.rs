@@ -3,4 +3,5 @@
 
 pub(crate) mod heads;
 pub(crate) mod journal;
+pub(crate) mod new_file;
 pub(crate) mod place;

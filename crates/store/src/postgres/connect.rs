@@ -41,10 +41,10 @@ pub(super) const ENDLESS: Patience = Patience { lock: 2_500, statement: 0 };
 
 /// A database, and how to get to it.
 #[derive(Clone)]
-pub(super) struct Target {
+pub(crate) struct Target {
     options: PgConnectOptions,
     /// Host, port and database, as people are told.
-    pub(super) at: String,
+    pub(crate) at: String,
 }
 
 impl Target {

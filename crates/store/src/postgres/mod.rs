@@ -14,7 +14,7 @@ mod moved;
 mod nodes;
 mod open;
 mod reconcile;
-mod schema;
+pub(crate) mod schema;
 #[allow(dead_code, reason = "some of it only the embedded store needs")]
 #[path = "../sql/mod.rs"]
 pub(crate) mod sql;
@@ -24,6 +24,7 @@ mod writer;
 
 pub use error::PostgresError;
 pub use open::PostgresOptions;
+pub(crate) use open::first_connection;
 
 use std::future::Future;
 use std::path::Path;
@@ -46,6 +47,7 @@ use tokio::time::timeout;
 use crate::answers::Answer;
 use crate::files::heads;
 use crate::files::place::{Lock, Place};
+use crate::transfer;
 use beside::Beside;
 use connect::{ENDLESS, Lent, Target};
 use error::read_failure;
@@ -141,6 +143,14 @@ impl PostgresStore {
         verify::verify(&mut connection, &self.log_keys, self.id, heads, progress).await
     }
 
+    /// A connection for one long reading, which may also pause within a transaction.
+    pub(crate) async fn patient_connection(&self) -> Result<Connection> {
+        let mut connection = self.target.connect(ENDLESS).await.map_err(read_failure)?;
+        let patience = "SET idle_in_transaction_session_timeout = 60000";
+        sqlx::Executor::execute(&mut connection, patience).await.map_err(read_failure)?;
+        Ok(connection)
+    }
+
     /// A connection that reads.
     async fn lend(&self) -> Result<Lent> {
         Lent::from(&self.readers).await.map_err(read_failure)
@@ -183,8 +193,7 @@ impl PostgresStore {
     }
 
     async fn copy_to(&self, to: &Path) -> Result<Revision> {
-        let _ = to;
-        Err(StoreError::Unavailable("not yet".into()))
+        transfer::export(self, to, &|_, _, _| {}).await
     }
 
     async fn takes_writes(&self) -> bool {

@@ -85,12 +85,12 @@ impl PostgresOptions {
         }
     }
 
-    pub(super) fn target(&self) -> Result<Target, PostgresError> {
+    pub(crate) fn target(&self) -> Result<Target, PostgresError> {
         Target::new(&self.url, self.password.as_deref())
     }
 
     /// A store as it would be made anew.
-    pub(super) fn new_store(&self) -> NewStore<'_> {
+    pub(crate) fn new_store(&self) -> NewStore<'_> {
         let mut epoch = [0; 16];
         self.entropy.fill(&mut epoch);
         NewStore {
@@ -103,7 +103,7 @@ impl PostgresOptions {
 }
 
 /// A connection for what has to be looked at first.
-pub(super) async fn first_connection(target: &Target) -> Result<Connection, PostgresError> {
+pub(crate) async fn first_connection(target: &Target) -> Result<Connection, PostgresError> {
     let mut connection = target.connect(ENDLESS).await.map_err(|error| match says_standby(&error) {
         true => PostgresError::Standby { at: target.at.clone() },
         false => PostgresError::Unreachable { at: target.at.clone(), what: error.to_string() },

@@ -20,7 +20,7 @@ const TRIES: usize = 20;
 pub(super) const KNOWN: i64 = VERSIONS.len() as i64;
 
 /// The version of the schema; none where there is no store.
-pub(super) async fn version(connection: &mut Connection) -> sqlx::Result<Option<i64>> {
+pub(crate) async fn version(connection: &mut Connection) -> sqlx::Result<Option<i64>> {
     match sqlx::query_scalar("SELECT version FROM keyward_schema").persistent(false).fetch_optional(connection).await {
         Err(error) if Cause::of(&error) == Cause::NoSuchThing => Ok(None),
         // Its row comes with the first version.
@@ -29,11 +29,11 @@ pub(super) async fn version(connection: &mut Connection) -> sqlx::Result<Option<
 }
 
 /// What a new store is made with.
-pub(super) struct NewStore<'a> {
-    pub(super) id: StoreId,
-    pub(super) epoch: String,
-    pub(super) log_keys: &'a LogKeys,
-    pub(super) now: Timestamp,
+pub(crate) struct NewStore<'a> {
+    pub(crate) id: StoreId,
+    pub(crate) epoch: String,
+    pub(crate) log_keys: &'a LogKeys,
+    pub(crate) now: Timestamp,
 }
 
 /// Moves the schema on to the version known here; makes the store where there is none.
@@ -87,19 +87,8 @@ async fn make_version_table(connection: &mut Connection) -> sqlx::Result<()> {
 
 /// Runs what is missing, under the row's lock; gives the version found.
 async fn move_on(connection: &mut Connection, new: Option<&NewStore<'_>>) -> sqlx::Result<i64> {
-    connection.execute("BEGIN").await?;
-    // Another node may be at it for a while; what it does has no pause.
-    for setting in ["SET LOCAL lock_timeout = 60000", "SET LOCAL statement_timeout = 0"] {
-        connection.execute(setting).await?;
-    }
-    let row = connection.fetch_one("SELECT version FROM keyward_schema FOR UPDATE").await?;
-    let found: i64 = row.try_get("version")?;
-    for (version, text) in (1..).zip(VERSIONS).filter(|(version, _)| *version > found) {
-        for statement in statements(text) {
-            connection.execute(sqlx::AssertSqlSafe(statement.to_owned())).await?;
-        }
-        sqlx::query("UPDATE keyward_schema SET version = $1").bind(version).execute(&mut *connection).await?;
-    }
+    let found = begin_locked(connection).await?;
+    run(connection, found).await?;
     if found == 0
         && let Some(new) = new
     {
@@ -107,6 +96,33 @@ async fn move_on(connection: &mut Connection, new: Option<&NewStore<'_>>) -> sql
     }
     connection.execute("COMMIT").await?;
     Ok(found)
+}
+
+/// Begins the transaction that makes a store where there is none; gives the version found under the lock.
+pub(crate) async fn begin(connection: &mut Connection) -> sqlx::Result<i64> {
+    make_version_table(connection).await?;
+    begin_locked(connection).await
+}
+
+async fn begin_locked(connection: &mut Connection) -> sqlx::Result<i64> {
+    connection.execute("BEGIN").await?;
+    // Another node may be at it for a while; what it does has no pause.
+    for setting in ["SET LOCAL lock_timeout = 60000", "SET LOCAL statement_timeout = 0"] {
+        connection.execute(setting).await?;
+    }
+    let row = connection.fetch_one("SELECT version FROM keyward_schema FOR UPDATE").await?;
+    row.try_get("version")
+}
+
+/// Runs the versions after `found`, in the transaction that is open.
+pub(crate) async fn run(connection: &mut Connection, found: i64) -> sqlx::Result<()> {
+    for (version, text) in (1..).zip(VERSIONS).filter(|(version, _)| *version > found) {
+        for statement in statements(text) {
+            connection.execute(sqlx::AssertSqlSafe(statement.to_owned())).await?;
+        }
+        sqlx::query("UPDATE keyward_schema SET version = $1").bind(version).execute(&mut *connection).await?;
+    }
+    Ok(())
 }
 
 /// The statements of a file: each ends with a semicolon at the end of a line.

@@ -159,3 +159,17 @@ pub(crate) fn counted_of(text: &str) -> Result<CountedOf> {
         .or_else(organization)
         .ok_or_else(|| StoreError::Damaged(format!("a limit counts requests of {text:?}, which is no id")))
 }
+
+/// Counts as spent what anybody holds, who is not there any more; how many blocks that were.
+pub(crate) async fn settle(connection: &mut Connection) -> sqlx::Result<u64> {
+    sqlx::query(
+        "UPDATE quota_tallies SET spent = spent + (
+             SELECT CAST(SUM(h.held) AS BIGINT) FROM quota_holdings AS h
+             WHERE h.api = quota_tallies.api AND h.name = quota_tallies.name
+                 AND h.counted_of = quota_tallies.counted_of AND h.period = quota_tallies.period)
+         WHERE (api, name, counted_of, period) IN (SELECT api, name, counted_of, period FROM quota_holdings)",
+    )
+    .execute(&mut *connection)
+    .await?;
+    Ok(sqlx::query("DELETE FROM quota_holdings").execute(connection).await?.rows_affected())
+}

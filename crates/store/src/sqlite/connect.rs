@@ -43,6 +43,11 @@ pub(super) async fn writer(database: &Path) -> sqlx::Result<Connection> {
         .await
 }
 
+/// A connection to a file that is being made: of no worth until it is whole, so nothing of it is kept on the way.
+pub(crate) async fn maker(database: &Path) -> sqlx::Result<Connection> {
+    options(database).journal_mode(SqliteJournalMode::Off).synchronous(SqliteSynchronous::Off).connect().await
+}
+
 /// A connection that only reads.
 pub(super) async fn reader(database: &Path) -> sqlx::Result<Connection> {
     reading(database).connect().await

@@ -21,6 +21,11 @@ pub(crate) fn text(text: &str) -> String {
     text.to_owned()
 }
 
+/// A text as it was before [`text`].
+pub(crate) fn plain(text: String) -> String {
+    text
+}
+
 /// Reads a text from a column that [`text`] filled.
 pub(crate) fn text_of(row: &Row, column: &str) -> sqlx::Result<String> {
     row.try_get(column)

@@ -5,6 +5,7 @@ use sqlx::Executor;
 use super::Connection;
 use super::error::Cause;
 use super::sql::batch::roll_back;
+use super::sql::quotas::settle;
 
 /// Counts as spent what nodes of earlier runs held, and never gave back.
 ///
@@ -35,18 +36,4 @@ pub(super) async fn settle_earlier_runs(connection: &mut Connection) -> sqlx::Re
             Ok(())
         }
     }
-}
-
-/// How many blocks were lost.
-async fn settle(connection: &mut Connection) -> sqlx::Result<u64> {
-    sqlx::query(
-        "UPDATE quota_tallies SET spent = spent + (
-             SELECT CAST(SUM(h.held) AS BIGINT) FROM quota_holdings AS h
-             WHERE h.api = quota_tallies.api AND h.name = quota_tallies.name
-                 AND h.counted_of = quota_tallies.counted_of AND h.period = quota_tallies.period)
-         WHERE (api, name, counted_of, period) IN (SELECT api, name, counted_of, period FROM quota_holdings)",
-    )
-    .execute(&mut *connection)
-    .await?;
-    Ok(sqlx::query("DELETE FROM quota_holdings").execute(connection).await?.rows_affected())
 }

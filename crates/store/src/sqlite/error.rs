@@ -147,7 +147,7 @@ pub enum OpenError {
 }
 
 impl OpenError {
-    pub(super) fn io(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> OpenError {
+    pub(crate) fn io(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> OpenError {
         let path = path.to_owned();
         move |error| OpenError::Io { doing, path, error }
     }

@@ -6,7 +6,7 @@
 
 mod backup;
 mod check;
-mod connect;
+pub(crate) mod connect;
 pub(crate) mod dialect;
 mod earlier_runs;
 mod error;
@@ -19,6 +19,7 @@ mod switch;
 mod writer;
 
 pub use error::OpenError;
+pub(crate) use open::{migrate, open_file, take_place};
 pub use open::SqliteOptions;
 pub use restore::{JournalFound, RestoreProgress, RestoreReport, restore};
 

@@ -127,7 +127,7 @@ pub(super) async fn open(options: SqliteOptions) -> Result<SqliteStore, OpenErro
 }
 
 /// Makes the folder where it is missing, and takes its lock.
-pub(super) fn take_place(place: &Place) -> Result<Lock, OpenError> {
+pub(crate) fn take_place(place: &Place) -> Result<Lock, OpenError> {
     place.create().map_err(OpenError::io("create the folder", place.dir()))?;
     Lock::take(place).map_err(|error| match error {
         LockError::InUse { pid } => OpenError::InUse { dir: place.dir().to_owned(), pid },
@@ -213,6 +213,21 @@ pub(super) async fn read_only(
     Ok(SqliteStore { id, log_keys, clock, place, database, identity, readers, writer: None, health, followed })
 }
 
+/// Opens a file that was made elsewhere, to be read only, and tells whose store it is.
+pub(crate) async fn open_file(path: &Path, log_keys: &LogKeys) -> Result<(Connection, StoreId), OpenError> {
+    if !path.is_file() {
+        return Err(OpenError::NotFound { path: path.to_owned() });
+    }
+    check::file(path).await?;
+    let mut connection = connect::reader(path).await.map_err(OpenError::database("read", path))?;
+    let (found, known) = (check::schema(&mut connection, path).await?, known_schema());
+    if found < known {
+        return Err(OpenError::Older { path: path.to_owned(), found, known });
+    }
+    let id = identify(&mut connection, path, log_keys).await?;
+    Ok((connection, id))
+}
+
 /// Makes a new, empty database: under another name first, so that one cut off at any point is made anew.
 async fn create(options: &SqliteOptions, place: &Place) -> Result<(), OpenError> {
     let (database, draft) = (place.database(), place.new_database());
@@ -246,7 +261,7 @@ pub(super) fn known_schema() -> i64 {
 }
 
 /// Moves the schema on to the version known here.
-pub(super) async fn migrate(connection: &mut Connection, database: &Path) -> Result<(), OpenError> {
+pub(crate) async fn migrate(connection: &mut Connection, database: &Path) -> Result<(), OpenError> {
     // Not `run`: its future is not seen to be Send (a limit of the compiler).
     MIGRATIONS.run_direct(None, connection, false).await.map_err(|error| match error {
         sqlx::migrate::MigrateError::Execute(error) => OpenError::database("migrate", database)(error),
