@@ -57,7 +57,21 @@ fn packages() -> Result<()> {
     if machine::find("valkey-server").is_none() {
         programs.push(("redis-server", "redis-server"));
     }
-    machine::need_programs(&programs)
+    machine::need_programs(&programs)?;
+    if !has_postgresql() {
+        // Tests start servers of their own: the cluster that the package would make and start is nobody's.
+        machine::install_packages(&["postgresql"])?;
+        if !has_postgresql() {
+            bail!("postgresql is installed, and yet there is no /usr/lib/postgresql/*/bin/initdb");
+        }
+    }
+    Ok(())
+}
+
+/// Whether Debian's PostgreSQL is there; its programs are not on PATH.
+fn has_postgresql() -> bool {
+    let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    versions.map(|version| version.path().join("bin/initdb")).any(|initdb| initdb.exists())
 }
 
 fn tests(root: &Path, only: Option<&str>) -> Command {

@@ -188,7 +188,14 @@ impl PostgresServer {
     fn try_start(&self) -> bool {
         let log = File::create(self.dir.join("log")).expect("a file for what it says");
         let mut postgres = as_postgres(&self.bin.join("postgres"));
-        postgres.arg("-D").arg(self.dir.join("data")).args(["-h", "127.0.0.1", "-p", &self.port.to_string(), "-k", ""]);
+        postgres.arg("-D").arg(self.dir.join("data")).args([
+            "-h",
+            "127.0.0.1",
+            "-p",
+            &self.port.to_string(),
+            "-k",
+            "",
+        ]);
         let durable = if self.options.is_durable { "on" } else { "off" };
         for setting in [
             &format!("fsync={durable}"),
@@ -351,7 +358,11 @@ fn children_of(parent: u32) -> Vec<u32> {
         let stat = std::fs::read_to_string(format!("/proc/{process}/stat"))?;
         // After the name, which may hold anything: the state, and then the parent.
         let after = stat.rsplit_once(')').map_or("", |(_, after)| after);
-        after.split_whitespace().nth(1).and_then(|field| field.parse().ok()).ok_or_else(|| io::ErrorKind::InvalidData.into())
+        after
+            .split_whitespace()
+            .nth(1)
+            .and_then(|field| field.parse().ok())
+            .ok_or_else(|| io::ErrorKind::InvalidData.into())
     };
     let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
     processes

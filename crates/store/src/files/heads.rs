@@ -3,8 +3,8 @@
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use keyward_core::change::Revision;
@@ -12,8 +12,8 @@ use keyward_core::clock::Clock;
 use keyward_core::id::StoreId;
 use keyward_core::log::{LogKeys, SignedHead};
 
-use crate::head::HeadOfLog;
 use super::place::{private_file, replace_file, sync_folder};
+use crate::head::HeadOfLog;
 
 /// Heads are signed at most this often: what the log may lose unnoticed at its end.
 const EVERY: Duration = Duration::from_secs(1);

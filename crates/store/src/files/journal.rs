@@ -16,8 +16,8 @@ use keyward_core::log::{Hash, LogKeys};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::head::HeadOfLog;
 use super::place::{FileIdentity, Place, private_file, sync_folder};
+use crate::head::HeadOfLog;
 
 /// A restrictive change as the journal keeps it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -106,17 +106,17 @@ impl Journal {
     /// Opens the journal, and makes an empty one where there is none.
     pub(crate) fn open(place: &Place) -> io::Result<Self> {
         let path = place.journal();
-            let mut file = private_file().read(true).append(true).create(true).open(&path)?;
-            sync_folder(place.dir())?;
-            let length = file.metadata()?.len();
-            let mut last = [b'\n'];
-            if length > 0 {
-                file.seek(SeekFrom::End(-1))?;
-                file.read_exact(&mut last)?;
-            }
-            let identity = FileIdentity::of(&path)?;
-            let torn = last != [b'\n'];
-            Ok(Journal { file, path: path.clone(), identity, length, before_last: length, torn, owed: None })
+        let mut file = private_file().read(true).append(true).create(true).open(&path)?;
+        sync_folder(place.dir())?;
+        let length = file.metadata()?.len();
+        let mut last = [b'\n'];
+        if length > 0 {
+            file.seek(SeekFrom::End(-1))?;
+            file.read_exact(&mut last)?;
+        }
+        let identity = FileIdentity::of(&path)?;
+        let torn = last != [b'\n'];
+        Ok(Journal { file, path: path.clone(), identity, length, before_last: length, torn, owed: None })
     }
 
     /// Makes the last line, which came after `head`, void: its transaction did not happen. Where that cannot

@@ -14,11 +14,11 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use super::connect::{Lent, too_slow};
+use super::dialect;
 use super::error::{Cause, write_failure};
 use super::sql::blocks;
 use super::sql::records::Refusal;
 use super::sql::writes::Write;
-use super::dialect;
 use crate::answers::{Answer, answer_all};
 
 /// How long one may take, its COMMIT included.
@@ -132,9 +132,7 @@ impl Beside {
     ) -> std::result::Result<Done, Refusal> {
         connection.execute(dialect::BEGIN).await?;
         let done = match work {
-            Work::Write(write) => {
-                Done::Written(write.make(connection, &self.log_keys, self.clock.now()).await?)
-            }
+            Work::Write(write) => Done::Written(write.make(connection, &self.log_keys, self.clock.now()).await?),
             Work::Exchange(asks) => Done::Exchanged(blocks::exchange(connection, asks).await?.answers),
         };
         *stage = Stage::AtCommit;
@@ -155,9 +153,9 @@ fn failed(stage: Stage, error: &sqlx::Error) -> Failed {
         (Cause::Again, _) => Failed::Again(write_failure(error)),
         (Cause::Gone, Stage::BeforeCommit) if !is_timeout(error) => Failed::Again(write_failure(error)),
         (_, Stage::BeforeCommit) => Failed::Known(write_failure(error)),
-        (_, Stage::AtCommit) => {
-            Failed::Unknown(StoreError::Unknown(format!("{error}: it may have been written; ask again what stands")))
-        }
+        (_, Stage::AtCommit) => Failed::Unknown(StoreError::Unknown(format!(
+            "{error}: it may have been written; ask again what stands"
+        ))),
     }
 }
 

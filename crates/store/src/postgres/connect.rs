@@ -17,8 +17,24 @@ const ASK_AFTER: Duration = Duration::from_secs(1);
 pub(super) const CONNECT: Duration = Duration::from_secs(2);
 /// The parameters of a URL that the driver knows.
 const PARAMETERS: [&str; 18] = [
-    "sslmode", "ssl-mode", "sslrootcert", "ssl-root-cert", "ssl-ca", "sslcert", "ssl-cert", "sslkey", "ssl-key",
-    "statement-cache-capacity", "host", "hostaddr", "port", "dbname", "user", "password", "application_name", "options",
+    "sslmode",
+    "ssl-mode",
+    "sslrootcert",
+    "ssl-root-cert",
+    "ssl-ca",
+    "sslcert",
+    "ssl-cert",
+    "sslkey",
+    "ssl-key",
+    "statement-cache-capacity",
+    "host",
+    "hostaddr",
+    "port",
+    "dbname",
+    "user",
+    "password",
+    "application_name",
+    "options",
 ];
 
 /// How long a kind of work may wait.
@@ -66,7 +82,8 @@ impl Target {
             options = options.password(password);
         }
         let name = options.get_application_name().unwrap_or("keyward").to_owned();
-        let host = options.get_socket().map_or_else(|| options.get_host().to_owned(), |path| path.display().to_string());
+        let host =
+            options.get_socket().map_or_else(|| options.get_host().to_owned(), |path| path.display().to_string());
         let database = options.get_database().unwrap_or(options.get_username()).to_owned();
         let at = format!("{database} at {host}:{}", options.get_port());
         let options = options.application_name(&name).statement_cache_capacity(256).disable_statement_logging();

@@ -107,8 +107,10 @@ pub enum PostgresError {
         at: String,
     },
     /// What it holds cannot be what Keyward wrote.
-    #[error("the store in {at} is damaged: {what}. Restore the database from a backup; revocations since are made \
-             again from this node's journal")]
+    #[error(
+        "the store in {at} is damaged: {what}. Restore the database from a backup; revocations since are made \
+             again from this node's journal"
+    )]
     Damaged {
         /// Host, port and database.
         at: String,
@@ -259,7 +261,9 @@ pub(crate) fn write_failure(error: &sqlx::Error) -> StoreError {
     match Cause::of(error) {
         Cause::Full => StoreError::Full(format!("{error}; make room on the database's disk")),
         Cause::Damage => StoreError::Damaged(format!("{error}; run `keyward doctor`")),
-        Cause::Slow => StoreError::Unavailable(format!("the database took too long ({error}): nothing was written")),
+        Cause::Slow => {
+            StoreError::Unavailable(format!("the database took too long ({error}): nothing was written"))
+        }
         _ => StoreError::Unavailable(format!("{error}: nothing was written")),
     }
 }

@@ -55,7 +55,6 @@ impl Meeting {
         Lent::from(&self.pool).await.map_err(read_failure)
     }
 
-
     /// What is read beside the head: the epoch, and the time.
     fn beside_head(&self) -> String {
         let start = if self.abilities.tells_start { "CAST(pg_postmaster_start_time() AS TEXT)" } else { "''" };
@@ -120,9 +119,8 @@ impl Nodes for Meeting {
         limit: u32,
     ) -> Result<Renewal> {
         let mut lent = self.lend().await?;
-        let update = format!(
-            "UPDATE nodes SET nonce = $2, acked = GREATEST(acked, $3), renewed_at = {NOW} WHERE id = $1"
-        );
+        let update =
+            format!("UPDATE nodes SET nonce = $2, acked = GREATEST(acked, $3), renewed_at = {NOW} WHERE id = $1");
         let written = sqlx::query(sqlx::AssertSqlSafe(update))
             .bind(id.to_string())
             .bind(nonce.to_be_bytes().to_vec())
@@ -230,9 +228,7 @@ async fn after_renewal(
     followed: Followed,
     limit: u32,
 ) -> Result<Renewed> {
-    let select = format!(
-        "SELECT {beside}, l.hash FROM store AS s LEFT JOIN log AS l ON l.revision = $1"
-    );
+    let select = format!("SELECT {beside}, l.hash FROM store AS s LEFT JOIN log AS l ON l.revision = $1");
     let row = sqlx::query(sqlx::AssertSqlSafe(select))
         .bind(followed.revision.0)
         .fetch_one(&mut *connection)

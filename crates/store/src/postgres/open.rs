@@ -169,7 +169,9 @@ pub(super) async fn open(options: PostgresOptions) -> Result<PostgresStore, Post
 fn told(made: &Made) -> String {
     let unreadable = match made.replayed.unreadable {
         0 => String::new(),
-        lines => format!(" {lines} lines of the journal could not be read: whether those changes are in force is not known."),
+        lines => format!(
+            " {lines} lines of the journal could not be read: whether those changes are in force is not known."
+        ),
     };
     format!(
         "the database had lost changes that this node had seen (it was restored from a backup, or a standby that \
@@ -311,8 +313,12 @@ pub(super) async fn read_only(options: PostgresOptions) -> Result<PostgresStore,
     let at = target.at.clone();
     match schema::version(&mut connection).await.map_err(PostgresError::database("read the schema", &at))? {
         None => return Err(PostgresError::NotFound { at }),
-        Some(found) if found > schema::KNOWN => return Err(PostgresError::Newer { at, found, known: schema::KNOWN }),
-        Some(found) if found < schema::KNOWN => return Err(PostgresError::Older { at, found, known: schema::KNOWN }),
+        Some(found) if found > schema::KNOWN => {
+            return Err(PostgresError::Newer { at, found, known: schema::KNOWN });
+        }
+        Some(found) if found < schema::KNOWN => {
+            return Err(PostgresError::Older { at, found, known: schema::KNOWN });
+        }
         Some(_) => {}
     }
     let (id, _) = schema::identify(&mut connection, &target, &options.log_keys).await?;

@@ -17,12 +17,12 @@ use tokio::sync::{mpsc, oneshot};
 use super::Connection;
 use super::connect::{ORDINARY, Target};
 use super::sql::batch::Batch;
+use super::sql::log;
 use super::sql::records::Refusal;
 use super::sql::replay;
 use super::sql::sessions::{self, SessionWrite};
 use super::sql::timeline::{Belief, Timeline};
 use super::sql::verify::find_hash;
-use super::sql::log;
 use super::witness::Witness;
 use super::writer::Command;
 use crate::files::journal::{JournalLine, Lines};
@@ -53,8 +53,7 @@ pub(super) struct Made {
     pub(super) is_written: bool,
 }
 
-const NOTHING: Made =
-    Made { replayed: Replayed { changes: 0, unreadable: 0 }, was_lost: false, is_written: false };
+const NOTHING: Made = Made { replayed: Replayed { changes: 0, unreadable: 0 }, was_lost: false, is_written: false };
 
 /// Compares a node's folder with the database, and puts right what differs.
 pub(super) struct Reconciler {
@@ -74,7 +73,8 @@ impl Reconciler {
         let (fork, lost) = (plan.fork, plan.lines.len());
         metrics::counter!("keyward_store_replays_total").increment(1);
         tracing::error!(
-            fork = fork.revision.0, lines = lost,
+            fork = fork.revision.0,
+            lines = lost,
             "the database went back behind what this node has seen: what was taken away since is taken away again"
         );
         let (answer, answered) = oneshot::channel();
@@ -159,11 +159,10 @@ pub(super) async fn remake(
     plan: &Plan,
     at: Timestamp,
 ) -> std::result::Result<Made, Refusal> {
-    let noted: i64 =
-        sqlx::query_scalar("SELECT COUNT(*) FROM log WHERE revision > $1 AND name = 'store.restored'")
-            .bind(plan.fork.revision.0)
-            .fetch_one(&mut *batch.records().connection)
-            .await?;
+    let noted: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM log WHERE revision > $1 AND name = 'store.restored'")
+        .bind(plan.fork.revision.0)
+        .fetch_one(&mut *batch.records().connection)
+        .await?;
     let mut timeline = Timeline::after(plan.fork);
     for line in &plan.lines {
         let records = batch.records();
@@ -186,11 +185,8 @@ pub(super) async fn remake(
     if again.is_empty() && noted > 0 {
         return Ok(Made { is_written: false, ..made });
     }
-    let restored = StoreChange::Restored {
-        revision: batch.head().revision,
-        lost_head: plan.lost_head,
-        replayed: changes,
-    };
+    let restored =
+        StoreChange::Restored { revision: batch.head().revision, lost_head: plan.lost_head, replayed: changes };
     let mut all = vec![Change::Store { what: restored }];
     all.extend(again);
     batch

@@ -21,7 +21,11 @@ pub(super) const KNOWN: i64 = VERSIONS.len() as i64;
 
 /// The version of the schema; none where there is no store.
 pub(crate) async fn version(connection: &mut Connection) -> sqlx::Result<Option<i64>> {
-    match sqlx::query_scalar("SELECT version FROM keyward_schema").persistent(false).fetch_optional(connection).await {
+    match sqlx::query_scalar("SELECT version FROM keyward_schema")
+        .persistent(false)
+        .fetch_optional(connection)
+        .await
+    {
         Err(error) if Cause::of(&error) == Cause::NoSuchThing => Ok(None),
         // Its row comes with the first version.
         found => found.map(|found: Option<i64>| found.filter(|version| *version > 0)),
@@ -76,7 +80,8 @@ async fn make_version_table(connection: &mut Connection) -> sqlx::Result<()> {
             Ok(_) => return Ok(()),
             // Two that make it at the same moment may meet in the catalogue.
             Err(sqlx::Error::Database(error))
-                if tries < TRIES && matches!(error.code().as_deref(), Some("23505" | "42P07" | "40001" | "XX000")) =>
+                if tries < TRIES
+                    && matches!(error.code().as_deref(), Some("23505" | "42P07" | "40001" | "XX000")) =>
             {
                 tries += 1;
             }

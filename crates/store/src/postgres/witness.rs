@@ -60,7 +60,8 @@ impl Witness {
         let mut wanted = Vec::new();
         let mut before: Option<&Entry> = None;
         for entry in entries {
-            let previous = before.filter(|before| before.revision.next() == entry.revision).map(|before| before.hash);
+            let previous =
+                before.filter(|before| before.revision.next() == entry.revision).map(|before| before.hash);
             before = Some(entry);
             if entry.revision > newest && entry.body.change.is_restrictive() {
                 // One that cannot be written again as it was is read from the log.
@@ -88,12 +89,13 @@ impl Witness {
                 line.push(*revision, previous, *hash, body);
             } else {
                 // Another version of Keyward wrote it: its own words are what the hash covers.
-                let body: Option<String> = sqlx::query_scalar("SELECT body FROM log WHERE revision = $1 AND hash = $2")
-                    .bind(revision.0)
-                    .bind(hash.to_vec())
-                    .fetch_optional(&mut *connection)
-                    .await
-                    .map_err(read_failure)?;
+                let body: Option<String> =
+                    sqlx::query_scalar("SELECT body FROM log WHERE revision = $1 AND hash = $2")
+                        .bind(revision.0)
+                        .bind(hash.to_vec())
+                        .fetch_optional(&mut *connection)
+                        .await
+                        .map_err(read_failure)?;
                 let gone = || StoreError::Unavailable(format!("entry {revision} of the log is gone"));
                 line.push(*revision, previous, *hash, &body.ok_or_else(gone)?);
             }

@@ -185,7 +185,8 @@ impl Writer {
                 Failed::Nothing(StoreError::Unavailable(format!("the database cannot be reached: {error}")))
             })?,
         };
-        let made = timeout(BEFORE_COMMIT, before_commit(&mut connection, &self.log_keys, self.notifies, work)).await;
+        let made =
+            timeout(BEFORE_COMMIT, before_commit(&mut connection, &self.log_keys, self.notifies, work)).await;
         let (done, head, changes) = match made {
             Ok(Ok(made)) => made,
             Ok(Err(Refusal::Proposal(error))) => {
@@ -196,7 +197,9 @@ impl Writer {
             Ok(Err(Refusal::Database(error))) => {
                 let failure = write_failure(&error);
                 let cause = Cause::of(&error);
-                if cause != Cause::Gone && timeout(LOOK, connection.execute("ROLLBACK")).await.is_ok_and(|r| r.is_ok()) {
+                if cause != Cause::Gone
+                    && timeout(LOOK, connection.execute("ROLLBACK")).await.is_ok_and(|r| r.is_ok())
+                {
                     self.connection = Some(connection);
                 }
                 return Err(match cause {
@@ -220,10 +223,13 @@ impl Writer {
                 return Err(Failed::Again(write_failure(&error)));
             }
             lost => {
-                let error = lost.map_or_else(|_| too_slow("the commit"), |lost| match lost {
-                    Err(error) => error,
-                    Ok(_) => too_slow("the commit"),
-                });
+                let error = lost.map_or_else(
+                    |_| too_slow("the commit"),
+                    |lost| match lost {
+                        Err(error) => error,
+                        Ok(_) => too_slow("the commit"),
+                    },
+                );
                 drop(connection);
                 self.look(head, &error).await?;
             }

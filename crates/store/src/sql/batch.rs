@@ -9,10 +9,10 @@ use keyward_core::store::StoreError;
 use sqlx::{Executor, QueryBuilder, Row as _};
 
 use super::bulk::runs;
-use crate::files::journal::JournalLine;
 use super::records::{Records, Refusal};
 use super::subjects::{self, SubjectRow};
 use super::{Connection, Db, apply, dialect, expect, foresee, rows};
+use crate::files::journal::JournalLine;
 use crate::head::HeadOfLog;
 
 /// A row of the log that waits to be inserted.

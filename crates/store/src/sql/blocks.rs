@@ -8,9 +8,9 @@ use keyward_core::store::{Result, StoreError};
 use sqlx::QueryBuilder;
 
 use super::bulk::runs;
-use crate::answers::repeat;
 use super::quotas::{Counted, Holding, Place, load};
 use super::{Connection, Db, dialect};
+use crate::answers::repeat;
 
 /// What the rows of units can say: no limit is above it, so no sum of spent and held units is.
 const UNITS_MAX: u64 = i64::MAX as u64;

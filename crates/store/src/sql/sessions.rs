@@ -120,10 +120,8 @@ async fn add_link(
 
 /// Whoever was disabled while they signed in must not have a session after it.
 async fn may_sign_in(connection: &mut Connection, person: PersonId) -> std::result::Result<(), Refusal> {
-    let found: Option<i64> = sqlx::query_scalar(dialect::MAY_SIGN_IN)
-        .bind(person.to_string())
-        .fetch_optional(connection)
-        .await?;
+    let found: Option<i64> =
+        sqlx::query_scalar(dialect::MAY_SIGN_IN).bind(person.to_string()).fetch_optional(connection).await?;
     is_new(found.map_or(0, |_| 1), person)
 }
 

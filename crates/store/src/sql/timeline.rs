@@ -9,9 +9,9 @@ use keyward_core::log::{LogKeys, SignedHead};
 use keyward_core::store::Result;
 
 use super::Connection;
-use crate::head::HeadOfLog;
-use crate::files::journal::JournalLine;
 use super::verify;
+use crate::files::journal::JournalLine;
+use crate::head::HeadOfLog;
 
 /// How far a line can be believed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -6,9 +6,9 @@ use keyward_core::change::Revision;
 use keyward_core::store::{Result, StoreError};
 use sqlx::Connection as _;
 
-use super::sql::batch::read_head;
 use super::connect;
 use super::error::read_failure;
+use super::sql::batch::read_head;
 use crate::files::new_file::NewFile;
 use crate::files::place::FileIdentity;
 

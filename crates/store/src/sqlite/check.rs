@@ -11,13 +11,13 @@ use keyward_core::log::LogKeys;
 use keyward_core::store::StoreError;
 use sqlx::Connection as _;
 
-use crate::head::HeadOfLog;
 use super::error::OpenError;
 use super::open::known_schema;
-use crate::files::place::Place;
 use super::sql::verify;
 use super::{Connection, connect};
+use crate::files::place::Place;
 use crate::files::{heads, journal};
+use crate::head::HeadOfLog;
 
 /// "KYWD", as the first migration sets it.
 const APPLICATION: i64 = 0x4b59_5744;

@@ -2,8 +2,8 @@
 
 use sqlx::Row as _;
 
-pub(crate) use super::error::{is_missing_reference, read_failure};
 use super::Row;
+pub(crate) use super::error::{is_missing_reference, read_failure};
 
 /// Begins a transaction that writes: nobody else does until it ends.
 pub(crate) const BEGIN: &str = "BEGIN IMMEDIATE";

@@ -19,8 +19,8 @@ mod switch;
 mod writer;
 
 pub use error::OpenError;
-pub(crate) use open::{migrate, open_file, take_place};
 pub use open::SqliteOptions;
+pub(crate) use open::{migrate, open_file, take_place};
 pub use restore::{JournalFound, RestoreProgress, RestoreReport, restore};
 
 use std::path::{Path, PathBuf};

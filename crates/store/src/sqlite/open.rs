@@ -14,14 +14,14 @@ use sqlx::migrate::Migrator;
 use sqlx::{Connection as _, Row as _};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::head::HeadOfLog;
 use super::error::OpenError;
 use super::health::Health;
-use crate::files::journal::Journal;
-use crate::files::place::{FileIdentity, Lock, LockError, Place, private_file, sync_folder};
 use super::writer::Writer;
 use super::{Connection, SqliteStore, check, connect, earlier_runs, switch};
 use crate::files::heads;
+use crate::files::journal::Journal;
+use crate::files::place::{FileIdentity, Lock, LockError, Place, private_file, sync_folder};
+use crate::head::HeadOfLog;
 
 /// The schema, version by version; each one moves a store on in a transaction of its own.
 static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");

@@ -12,19 +12,19 @@ use keyward_core::log::{LogKeys, SignedHead};
 use keyward_core::store::{LogVerdict, StoreError};
 use sqlx::{Connection as _, Executor};
 
-use super::sql::batch::{Batch};
-use crate::head::HeadOfLog;
 use super::check::{self, store_error};
 use super::error::OpenError;
-use crate::files::journal;
 use super::open::{identify, migrate, take_place};
-use crate::files::place::{Place, create_folder, private_file};
+use super::sql::batch::Batch;
 use super::sql::records::Refusal;
 use super::sql::sessions::SessionWrite;
 use super::sql::timeline::Timeline;
 use super::sql::{replay, sessions, verify};
 use super::{Connection, connect, switch};
 use crate::files::heads;
+use crate::files::journal;
+use crate::files::place::{Place, create_folder, private_file};
+use crate::head::HeadOfLog;
 
 /// What a restore is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -15,18 +15,18 @@ use keyward_core::store::{Result, StoreError};
 use sqlx::{Connection as _, Executor, Row as _};
 use tokio::sync::{mpsc, watch};
 
-use super::sql::batch::{Batch, roll_back};
-use crate::head::HeadOfLog;
+use super::Connection;
 use super::error::Cause;
-use crate::answers::{Answer, answer_all};
 use super::health::Health;
-use crate::files::journal::{Journal, is_full};
-use crate::files::place::{FileIdentity, Lock};
+use super::sql::batch::{Batch, roll_back};
+use super::sql::blocks;
 use super::sql::records::Refusal;
 use super::sql::sessions::SessionWrite;
 use super::sql::writes::Write;
-use super::Connection;
-use super::sql::blocks;
+use crate::answers::{Answer, answer_all};
+use crate::files::journal::{Journal, is_full};
+use crate::files::place::{FileIdentity, Lock};
+use crate::head::HeadOfLog;
 
 /// Pages (about) in the write-ahead log after which it is moved into the database.
 const CHECKPOINT_PAGES: usize = 2_000;

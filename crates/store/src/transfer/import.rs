@@ -117,7 +117,8 @@ pub async fn import(
 pub async fn import_into_folder(file: &Path, dir: &Path, log_keys: &Arc<LogKeys>) -> Result<Imported, OpenError> {
     let place = Place::new(dir);
     let not_an_export = |what: String| OpenError::NotABackup { path: file.to_owned(), what };
-    let (mut source, store) = sqlite::open_file(file, log_keys).await.map_err(|error| not_an_export(error.to_string()))?;
+    let (mut source, store) =
+        sqlite::open_file(file, log_keys).await.map_err(|error| not_an_export(error.to_string()))?;
     let verdict = verify::verify(&mut source, log_keys, store, &[], |_, _| {}).await;
     let revision = match verdict.map_err(|error| not_an_export(error.to_string()))? {
         LogVerdict::Intact { revision, .. } => revision,

@@ -61,6 +61,8 @@ pub(crate) const TABLES: &[Table] = tables! {
     store by "only_row": only_row Int, id Word, created_at Int, public_key Bytes, seal Bytes, head_revision Int,
         head_hash Bytes, probe Int;
     log by "revision": revision Int, at Int, name Word, organization Word, project Word, key_id Word, body Word, hash Bytes;
+    log_subjects by "revision, organization, project, key_id": revision Int, organization Word, project Word, key_id Word,
+        at Int, name Word;
     apis by "name": name Word, revision Int, record Word, seal Bytes;
     organizations by "id": id Word, state Word, created_revision Int, revision Int, record Word, seal Bytes;
     projects by "id": id Word, organization Word, name Text, state Word, created_revision Int, revision Int, record Word,
