@@ -184,6 +184,7 @@ impl PostgresServer {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    #[allow(clippy::zombie_processes, reason = "whoever stops it waits for both processes")]
     /// Starts it, and waits until it answers; false where it ends instead.
     fn try_start(&self) -> bool {
         let log = File::create(self.dir.join("log")).expect("a file for what it says");
