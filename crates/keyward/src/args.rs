@@ -164,6 +164,8 @@ pub enum Command {
     /// The log of all changes, and a project's event log
     #[command(subcommand)]
     Log(cli::log::LogCommand),
+    /// The nodes, and how each stands: lease, revision, version
+    Nodes,
     /// Backups of a running server
     #[command(subcommand)]
     Backup(cli::backup::BackupCommand),

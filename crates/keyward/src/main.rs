@@ -62,6 +62,7 @@ async fn dispatch(command: Command, context: &Context) -> Outcome {
         Command::Api(command) => cli::api::run(command, context).await,
         Command::Org(command) => cli::organization::run(command, context).await,
         Command::Member(command) => cli::member::run(command, context).await,
+        Command::Nodes => cli::nodes::run(context).await,
         Command::Person(command) => cli::person::run(command, context).await,
         Command::Operator(command) => cli::operator::run(command, context).await,
         Command::Project(command) => cli::project::run(command, context).await,

@@ -33,7 +33,7 @@ use super::problem::{Code, FieldProblem, ProblemDocument};
         (name = "members", description = "Members of organizations, and invitations"),
         (name = "people", description = "People's accounts"),
         (name = "management keys", description = "Keys to this control plane"),
-        (name = "operation", description = "Backups"),
+        (name = "operation", description = "Nodes and backups"),
     )
 )]
 struct Head;
@@ -90,7 +90,7 @@ fn object<'a>(components: &'a mut Components, name: &str) -> Option<&'a mut Obje
 }
 
 /// The fields that hold one of a few words.
-fn words() -> [(&'static str, &'static str, Vec<Value>); 18] {
+fn words() -> [(&'static str, &'static str, Vec<Value>); 19] {
     let standings = Standing::ALL.map(|standing| json!(standing.as_str())).to_vec();
     let roles = || Role::ALL.map(|role| json!(role.as_str())).to_vec();
     let person = || vec![json!("active"), json!("disabled")];
@@ -105,6 +105,7 @@ fn words() -> [(&'static str, &'static str, Vec<Value>); 18] {
         ("Limit", "kind", vec![json!("rate"), json!("quota")]),
         ("Limit", "by", vec![json!("key"), json!("project"), json!("organization"), json!("address")]),
         ("InForce", "by", vec![json!("acknowledged"), json!("lease_expired")]),
+        ("Lease", "state", vec![json!("held"), json!("ended"), json!("endless")]),
         ("ManagementKey", "state", vec![json!("active"), json!("expired"), json!("revoked")]),
         ("Actor", "kind", vec![json!("management_key"), json!("person"), json!("operator")]),
         ("Member", "role", roles()),

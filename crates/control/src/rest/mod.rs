@@ -18,6 +18,7 @@ mod limits;
 pub(crate) mod log;
 mod management_keys;
 mod members;
+mod nodes;
 mod organizations;
 mod people;
 mod prefer;
@@ -92,6 +93,7 @@ fn doors(control: Rest, site: Arc<Site>) -> Doors {
         .restrict(&[P::PeopleWrite], routes!(people::edit_person))
         .open(&[P::PeopleWrite], routes!(people::make_sign_in_link))
         .open_to_all(routes!(people::who_am_i))
+        .open(&[P::Operate], routes!(nodes::list_nodes))
         .open(&[P::Operate], routes!(backups::create_backup))
 }
 

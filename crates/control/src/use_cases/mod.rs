@@ -48,7 +48,7 @@ pub use force::{Force, RevocationId};
 pub use keyward_verify::{By, InForce};
 pub use log::{Head, SeenEvents, position_at, position_bytes};
 pub use management_keys::{ManagementKeyMade, NewManagementKey};
-pub use nodes::SeenNode;
+pub use nodes::{LeaseState, OwnStanding, SeenLease, SeenNode};
 pub use organizations::OrganizationMade;
 pub use people::{
     Claims, Current, InvitationMade, NewPerson, PASSWORD_CHARS_MAX, PASSWORD_CHARS_MIN, PeopleOptions,

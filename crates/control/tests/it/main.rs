@@ -8,6 +8,7 @@ mod key_pages;
 mod keys;
 mod limits;
 mod management_keys;
+mod nodes;
 mod openapi;
 mod openid;
 mod outcomes;

@@ -36,6 +36,22 @@ pub enum Payload<'a> {
     Contract(&'a str),
 }
 
+/// Whether a call waits until what it takes away is in force.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Waiting {
+    /// It does.
+    Yes,
+    /// It only waits until it is written.
+    No,
+}
+
+impl Waiting {
+    /// As the flag `--no-wait` says it.
+    pub fn unless(no_wait: bool) -> Self {
+        if no_wait { Waiting::No } else { Waiting::Yes }
+    }
+}
+
 impl Client {
     /// For one server.
     ///
@@ -69,6 +85,15 @@ impl Client {
     /// Asks for something to be done.
     pub async fn post(&self, path: &str, body: &Value) -> Outcome<Value> {
         self.call(Method::POST, path, &Vec::new(), Payload::Json(body)).await
+    }
+
+    /// Asks for something to be taken away, and waits until that is in force, or only until it is written.
+    ///
+    /// # Errors
+    /// As for every call.
+    pub async fn restrict(&self, path: &str, body: &Value, waiting: Waiting) -> Outcome<Value> {
+        let url = format!("{}{path}", self.target.url);
+        self.send(Method::POST, &url, &Vec::new(), Payload::Json(body), waiting).await
     }
 
     /// Changes something.
@@ -116,7 +141,7 @@ impl Client {
                 "Give --check-url or KEYWARD_CHECK_URL, or --dir with the folder of a server on this machine.",
             )
         })?;
-        self.send(Method::POST, &format!("{url}/v1/verify"), &Vec::new(), Payload::Json(body)).await
+        self.send(Method::POST, &format!("{url}/v1/verify"), &Vec::new(), Payload::Json(body), Waiting::Yes).await
     }
 
     /// A call to the control plane.
@@ -127,15 +152,26 @@ impl Client {
         query: &Query<'_>,
         payload: Payload<'_>,
     ) -> Outcome<Value> {
-        self.send(method, &format!("{}{path}", self.target.url), query, payload).await
+        self.send(method, &format!("{}{path}", self.target.url), query, payload, Waiting::Yes).await
     }
 
-    async fn send(&self, method: Method, url: &str, query: &Query<'_>, payload: Payload<'_>) -> Outcome<Value> {
+    async fn send(
+        &self,
+        method: Method,
+        url: &str,
+        query: &Query<'_>,
+        payload: Payload<'_>,
+        waiting: Waiting,
+    ) -> Outcome<Value> {
         let mut url = reqwest::Url::parse(url).map_err(|error| Failure::usage(format!("{url}: {error}")))?;
         if !query.is_empty() {
             url.query_pairs_mut().extend_pairs(query);
         }
         let request = self.http.request(method, url.clone()).header(AUTHORIZATION, self.authorization.clone());
+        let request = match waiting {
+            Waiting::Yes => request,
+            Waiting::No => request.header("prefer", "respond-async"),
+        };
         let request = match payload {
             Payload::Empty => request,
             Payload::Json(body) => request.json(body),

@@ -6,10 +6,10 @@ use std::io::IsTerminal;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use super::client::{Client, segment};
+use super::client::{Client, Waiting, segment};
 use super::project::named;
 use super::target::secret_from;
-use super::{Context, ExpiryArgs, PageArgs, body, note_in_force, print_changed, print_made, text, texts};
+use super::{Context, ExpiryArgs, PageArgs, body, force, note_in_force, print_changed, print_made, text, texts};
 use crate::failure::{Exit, Failure, Outcome};
 use crate::output::{Column, Output, confirm};
 
@@ -71,6 +71,9 @@ pub enum KeyCommand {
     Disable {
         /// Its id
         key: String,
+        /// Do not wait until it is in force
+        #[arg(long)]
+        no_wait: bool,
     },
     /// Switch it on again
     Enable {
@@ -84,6 +87,9 @@ pub enum KeyCommand {
         /// How long the old key goes on, such as 24h; 0 for not at all [default: the contract's]
         #[arg(long, value_name = "DURATION")]
         overlap: Option<String>,
+        /// Do not wait until it is in force
+        #[arg(long)]
+        no_wait: bool,
     },
     /// Rotate the project's one key, or make one where none is live
     Regenerate {
@@ -107,6 +113,9 @@ pub enum KeyCommand {
         /// What the contract asks to acknowledge is acknowledged
         #[arg(long)]
         acknowledge: bool,
+        /// Do not wait until it is in force: print where to ask
+        #[arg(long)]
+        no_wait: bool,
     },
     /// Ask whether a key may do something; exit code 1 where not
     Verify(VerifyArgs),
@@ -207,15 +216,28 @@ pub async fn run(command: KeyCommand, context: &Context) -> Outcome {
             let time = expiry.time()?.ok_or_else(|| Failure::usage("when? Give --expires-at or --expires-in."))?;
             change(&client, &key, json!({"expires_at": time}), output).await
         }
-        KeyCommand::Disable { key } => act(&client, &key, "disable", output).await,
-        KeyCommand::Enable { key } => act(&client, &key, "enable", output).await,
-        KeyCommand::Rotate { key, overlap } => rotate(&key, overlap, &client, context).await,
+        KeyCommand::Disable { key, no_wait } => {
+            let waiting = Waiting::unless(no_wait);
+            let bar = force::spinner(output, waiting, "The key is switched off");
+            let answer = client.restrict(&format!("{}/disable", at(&key)), &json!({}), waiting).await;
+            bar.finish_and_clear();
+            print_changed(output, &answer?, "key");
+            Ok(())
+        }
+        KeyCommand::Enable { key } => {
+            let answer = client.post(&format!("{}/enable", at(&key)), &json!({})).await?;
+            print_changed(output, &answer, "key");
+            Ok(())
+        }
+        KeyCommand::Rotate { key, overlap, no_wait } => {
+            rotate(&key, overlap, Waiting::unless(no_wait), &client, context).await
+        }
         KeyCommand::Regenerate { project, overlap, acknowledge } => {
             let project = named(project, &client)?;
             regenerate(&project, overlap, acknowledge, &client, context).await
         }
-        KeyCommand::Revoke { keys, reason, acknowledge } => {
-            revoke(keys, reason, acknowledge, &client, context).await
+        KeyCommand::Revoke { keys, reason, acknowledge, no_wait } => {
+            revoke(Ending { keys, reason, acknowledge }, Waiting::unless(no_wait), &client, context).await
         }
         KeyCommand::Verify(args) => verify(args, &client, output).await,
     }
@@ -238,7 +260,7 @@ async fn create(args: CreateArgs, client: &Client, output: Output) -> Outcome {
         ("import", args.import_sha256.map(|hex| json!({"sha256": hex}))),
     ]);
     let path = format!("/v1/projects/{}/keys", segment(&project));
-    let answer = acknowledged(client, &path, body, args.acknowledge).await?;
+    let answer = acknowledged(client, &path, body, (args.acknowledge, Waiting::Yes), output).await?;
     print_made(output, &answer, "key");
     Ok(())
 }
@@ -257,21 +279,23 @@ async fn change(client: &Client, key: &str, body: Value, output: Output) -> Outc
     Ok(())
 }
 
-async fn act(client: &Client, key: &str, action: &str, output: Output) -> Outcome {
-    let answer = client.post(&format!("{}/{action}", at(key)), &json!({})).await?;
-    print_changed(output, &answer, "key");
-    Ok(())
-}
-
-async fn rotate(key: &str, overlap: Option<String>, client: &Client, context: &Context) -> Outcome {
+async fn rotate(
+    key: &str,
+    overlap: Option<String>,
+    waiting: Waiting,
+    client: &Client,
+    context: &Context,
+) -> Outcome {
     let overlap = overlap_seconds(overlap)?;
     // With an overlap nothing ends now that could not be looked at first.
     if overlap.as_ref().and_then(Value::as_u64).unwrap_or(0) == 0 {
         confirm(context.common.yes, &format!("Replace {key}? Without overlap the old key ends at once."))?;
     }
     let body = body([("overlap_seconds", overlap)]);
-    let answer = client.post(&format!("{}/rotate", at(key)), &body).await?;
-    print_made(context.output, &answer, "key");
+    let bar = force::spinner(context.output, waiting, "The new key is being put in its place");
+    let answer = client.restrict(&format!("{}/rotate", at(key)), &body, waiting).await;
+    bar.finish_and_clear();
+    print_made(context.output, &answer?, "key");
     Ok(())
 }
 
@@ -285,29 +309,31 @@ async fn regenerate(
     confirm(context.common.yes, &format!("Replace the live key of {project}, where it has one?"))?;
     let body = body([("overlap_seconds", overlap_seconds(overlap)?)]);
     let path = format!("/v1/projects/{}/keys/regenerate", segment(project));
-    let answer = acknowledged(client, &path, body, acknowledge).await?;
+    let answer = acknowledged(client, &path, body, (acknowledge, Waiting::Yes), context.output).await?;
     print_made(context.output, &answer, "key");
     Ok(())
 }
 
-async fn revoke(
+/// Which keys end, and why.
+struct Ending {
     keys: Vec<String>,
     reason: Option<String>,
     acknowledge: bool,
-    client: &Client,
-    context: &Context,
-) -> Outcome {
+}
+
+async fn revoke(ending: Ending, waiting: Waiting, client: &Client, context: &Context) -> Outcome {
+    let Ending { keys, reason, acknowledge } = ending;
     confirm(context.common.yes, &format!("End {} for ever?", keys.join(", ")))?;
     let output = context.output;
+    let manner = (acknowledge, waiting);
     if let [key] = keys.as_slice() {
-        let answer =
-            acknowledged(client, &format!("{}/revoke", at(key)), body([("reason", text(&reason))]), acknowledge)
-                .await?;
+        let path = format!("{}/revoke", at(key));
+        let answer = acknowledged(client, &path, body([("reason", text(&reason))]), manner, output).await?;
         print_changed(output, &answer, "key");
         return Ok(());
     }
     let body = body([("keys", texts(&keys)), ("reason", text(&reason))]);
-    let answer = acknowledged(client, "/v1/revocations", body, acknowledge).await?;
+    let answer = acknowledged(client, "/v1/revocations", body, manner, output).await?;
     match output.is_json() {
         true => output.json(&answer),
         false => output.line(format!("Revoked {} key(s).", answer["revoked"])),
@@ -318,11 +344,23 @@ async fn revoke(
 
 /// Posts; where the contract asks for an acknowledgement that was not given, shows the statements and asks
 /// whoever sits at the terminal.
-async fn acknowledged(client: &Client, path: &str, mut body: Value, acknowledge: bool) -> Outcome<Value> {
+async fn acknowledged(
+    client: &Client,
+    path: &str,
+    mut body: Value,
+    (acknowledge, waiting): (bool, Waiting),
+    output: Output,
+) -> Outcome<Value> {
     if acknowledge {
         body["acknowledge"] = true.into();
     }
-    let refusal = match client.post(path, &body).await {
+    let call = async |body: &Value| {
+        let bar = force::spinner(output, waiting, "Asked");
+        let answer = client.restrict(path, body, waiting).await;
+        bar.finish_and_clear();
+        answer
+    };
+    let refusal = match call(&body).await {
         Err(refusal) if is_unacknowledged(&refusal) && std::io::stdin().is_terminal() => refusal,
         other => return other,
     };
@@ -330,7 +368,7 @@ async fn acknowledged(client: &Client, path: &str, mut body: Value, acknowledge:
     let statements: Vec<_> = statements.into_iter().flatten().filter_map(Value::as_str).collect();
     confirm(false, &format!("Please acknowledge:\n  - {}\nDo you?", statements.join("\n  - ")))?;
     body["acknowledge"] = true.into();
-    client.post(path, &body).await
+    call(&body).await
 }
 
 fn is_unacknowledged(failure: &Failure) -> bool {

@@ -10,12 +10,14 @@ pub mod completions;
 pub mod configuration;
 pub mod contract;
 pub mod doctor;
+pub mod force;
 pub mod init;
 pub mod key;
 pub mod limits;
 pub mod log;
 pub mod management_key;
 pub mod member;
+pub mod nodes;
 pub mod operator;
 pub mod organization;
 pub mod pepper;
@@ -131,11 +133,16 @@ pub fn texts(values: &[String]) -> Option<Value> {
     (!values.is_empty()).then(|| values.iter().cloned().map(Value::String).collect())
 }
 
-/// Says how a change took force, where the answer tells.
+/// Says how a change took force, or where to ask whether it has, where the answer tells.
 pub fn note_in_force(output: Output, answer: &Value) {
-    if let (false, Some(nodes)) = (output.is_json(), answer["in_force"]["nodes"].as_u64()) {
-        let waited = answer["in_force"]["waited_ms"].as_u64().unwrap_or(0);
-        output.note(format!("In force on {nodes} node(s) after {waited} ms."));
+    if output.is_json() {
+        return;
+    }
+    if let Some(words) = force::words(&answer["in_force"]) {
+        output.note(words);
+    }
+    if let Some(barrier) = answer["barrier"].as_str() {
+        output.note(format!("Written. Ask whether it is in force: GET {barrier}"));
     }
 }
 

@@ -114,4 +114,11 @@ async fn s17_the_log_is_shown_and_checked() {
     assert!(wrong.body.contains("is no id of"));
     let nodes = world.page(&operator.secret, "/operator/nodes").await.expect(200);
     assert!(nodes.body.contains("ready") && nodes.body.contains("up to date"));
+    assert!(nodes.body.contains("The embedded store serves one node"));
+    world.store.share(crate::nodes::three_nodes(world.control.now()));
+    let nodes = world.page(&operator.secret, "/operator/nodes").await.expect(200);
+    for told in ["node-a", "node-b", "This node", "not held", "behind", "lasts 10 s"] {
+        assert!(nodes.body.contains(told), "{told}");
+    }
+    assert!(!nodes.body.contains("The embedded store serves one node"));
 }

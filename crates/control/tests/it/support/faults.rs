@@ -49,17 +49,23 @@ pub struct FaultyStore {
     over: Arc<dyn Store>,
     fault: Mutex<Option<Fault>>,
     altered: Notify,
+    shared: Mutex<Option<Arc<dyn Nodes>>>,
 }
 
 impl FaultyStore {
     pub fn over(over: Arc<dyn Store>) -> Self {
-        FaultyStore { over, fault: Mutex::default(), altered: Notify::new() }
+        FaultyStore { over, fault: Mutex::default(), altered: Notify::new(), shared: Mutex::default() }
     }
 
     /// Fails like this from now on, or no more.
     pub fn fail(&self, fault: impl Into<Option<Fault>>) {
         *self.fault.lock().unwrap() = fault.into();
         self.altered.notify_waiters();
+    }
+
+    /// Says from now on that these nodes share it.
+    pub fn share(&self, nodes: Arc<dyn Nodes>) {
+        *self.shared.lock().unwrap() = Some(nodes);
     }
 
     /// Waits while the log is slow.
@@ -116,7 +122,7 @@ macro_rules! pass_on {
             }
 
             fn nodes(&self) -> Option<Arc<dyn Nodes>> {
-                self.over.nodes()
+                self.shared.lock().unwrap().clone().or_else(|| self.over.nodes())
             }
 
             fn signed_heads(&self) -> Result<Vec<SignedHead>> {
