@@ -90,6 +90,9 @@ struct Fence {
     generation: u64,
     /// Whether anything is let in.
     is_open: bool,
+    /// Whether anything read is let in, wrongly.
+    #[cfg(feature = "mutants")]
+    is_unfenced: bool,
     recent: VecDeque<(Revision, Touched)>,
     projects: HashMap<ProjectId, Arc<ProjectSlot>>,
 }
@@ -125,6 +128,11 @@ impl Hasher for DigestHasher {
 
 impl Cache {
     pub fn new(applied: Revision) -> Self {
+        Self::with_room(applied, ABSENT_SLOTS)
+    }
+
+    /// One that remembers so many digests that no key has.
+    pub fn with_room(applied: Revision, absent: usize) -> Self {
         Cache {
             by_digest: papaya::HashMap::default(),
             by_id: papaya::HashMap::default(),
@@ -132,10 +140,12 @@ impl Cache {
                 applied,
                 generation: 0,
                 is_open: true,
+                #[cfg(feature = "mutants")]
+                is_unfenced: false,
                 recent: VecDeque::new(),
                 projects: HashMap::new(),
             }),
-            absent: Mutex::new(vec![None; ABSENT_SLOTS].into()),
+            absent: Mutex::new(vec![None; absent].into()),
         }
     }
 
@@ -166,6 +176,12 @@ impl Cache {
 
     pub fn applied(&self) -> Revision {
         self.fence.lock().applied
+    }
+
+    /// Lets in whatever was read, wrongly.
+    #[cfg(feature = "mutants")]
+    pub fn set_unfenced(&mut self, is_unfenced: bool) {
+        self.fence.get_mut().is_unfenced = is_unfenced;
     }
 
     /// To be asked before anything is read that shall be let in.
@@ -235,13 +251,16 @@ impl Cache {
     pub fn admit_absent(&self, digest: &Digest, revision: Revision, generation: u64) {
         let fence = self.fence.lock();
         if fence.lets_in(generation) && fence.applied <= revision {
-            self.absent.lock()[slot_of(digest)] = Some(*digest);
+            let mut absent = self.absent.lock();
+            let slot = slot_of(digest, absent.len());
+            absent[slot] = Some(*digest);
         }
     }
 
     /// Whether it is known that no key has this digest.
     pub fn is_absent(&self, digest: &Digest) -> bool {
-        self.absent.lock()[slot_of(digest)].as_ref() == Some(digest)
+        let absent = self.absent.lock();
+        absent[slot_of(digest, absent.len())].as_ref() == Some(digest)
     }
 
     /// Applies one change of the log. Keys that it touches are read anew at their next use.
@@ -309,7 +328,8 @@ impl Cache {
 
     fn forget_absent(&self, digest: &Digest) {
         let mut absent = self.absent.lock();
-        let slot = &mut absent[slot_of(digest)];
+        let place = slot_of(digest, absent.len());
+        let slot = &mut absent[place];
         if slot.as_ref() == Some(digest) {
             *slot = None;
         }
@@ -329,8 +349,8 @@ impl Cache {
     }
 }
 
-fn slot_of(digest: &Digest) -> usize {
-    digest.as_u64() as usize % ABSENT_SLOTS
+fn slot_of(digest: &Digest, slots: usize) -> usize {
+    digest.as_u64() as usize % slots
 }
 
 impl Fence {
@@ -340,6 +360,10 @@ impl Fence {
 
     /// Whether what was read at `revision` of this key is still so.
     fn is_current(&self, revision: Revision, key: KeyId, project: ProjectId, organization: OrganizationId) -> bool {
+        #[cfg(feature = "mutants")]
+        if self.is_unfenced {
+            return true;
+        }
         if self.applied <= revision {
             return true;
         }

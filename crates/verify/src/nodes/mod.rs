@@ -12,9 +12,11 @@
 //! and otherwise waits out the longest lease of those that have not acknowledged.
 
 pub mod member;
-#[cfg(feature = "mutants")]
+#[cfg(any(test, feature = "simulation"))]
 pub mod mutants;
 pub mod reaper;
+#[cfg(any(test, feature = "simulation"))]
+pub mod simulation;
 pub mod wait;
 
 use std::time::Duration;

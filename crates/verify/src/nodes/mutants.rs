@@ -1,5 +1,6 @@
-//! Known wrong variants of the protocol, to see that the simulation notices each. Built only with the feature
-//! `mutants`; without one chosen at run time nothing is different.
+//! Known wrong variants of the protocol, to see that the simulation notices each. Those that are about the database, a
+//! clock or the way of a request are the simulated world's; the others are in the state machines, built only with the feature `mutants`,
+//! and nothing is different until one is chosen at run time.
 
 /// A wrong variant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

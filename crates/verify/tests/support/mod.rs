@@ -2,6 +2,7 @@
 //! organization and one project, and keys as they are asked for.
 #![allow(dead_code, reason = "every test file takes what it needs")]
 
+pub mod meeting;
 pub mod site;
 pub mod watched;
 

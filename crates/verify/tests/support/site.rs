@@ -186,6 +186,11 @@ impl Opened {
         Engine::start(store, peppers, clock, EngineOptions::default()).await.unwrap()
     }
 
+    /// The last revision.
+    pub async fn store_head(&self) -> keyward_core::change::Revision {
+        self.store.head().await.unwrap().0
+    }
+
     /// Makes a change to a project, and waits until it is in force on a node.
     pub async fn change(&self, engine: &Engine, project: &Project, what: ProjectChange) {
         let of = ProjectRef { id: project.id, organization: project.organization, api: project.api.clone() };
@@ -284,7 +289,8 @@ fn new_project(world: &World, contract: &Contract, organization: OrganizationId,
     Project { api, plan: contract.project.default_plan.clone(), ..world.new_project(organization, name) }
 }
 
-fn api_of(world: &World, contract: &Contract) -> Change {
+/// The change that puts a contract in force.
+pub fn api_of(world: &World, contract: &Contract) -> Change {
     let name = contract.api.clone().unwrap();
     let blank = world.new_api(name.as_str(), "a test's");
     Change::Api { api: Box::new(Api { name, resolved: contract.resolved.clone(), ..blank }) }

@@ -26,6 +26,16 @@ use keyward_core::usage::{Event, Fold, KeyUsage, UsageBatch, UsageCount, UsageRo
 pub trait OnRead: Send + Sync + 'static {
     async fn read(&self);
 
+    /// Before anything is asked of the store: whether it can be reached.
+    async fn reach(&self) -> Result<()> {
+        Ok(())
+    }
+
+    /// Where its nodes meet.
+    fn nodes(&self) -> Option<Arc<dyn Nodes>> {
+        None
+    }
+
     /// The same for units of quotas that were exchanged.
     async fn exchanged(&self, _ask: &BlockAsk) {}
 }
@@ -45,6 +55,7 @@ macro_rules! passed_on {
             }
 
             async fn key_by_digest(&self, digest: &Digest) -> Result<Read<Option<KeyInContext>>> {
+                self.on_read.reach().await?;
                 let read = self.store.key_by_digest(digest).await;
                 self.on_read.read().await;
                 read
@@ -61,7 +72,7 @@ macro_rules! passed_on {
             }
 
             fn nodes(&self) -> Option<Arc<dyn Nodes>> {
-                self.store.nodes()
+                self.on_read.nodes().or_else(|| self.store.nodes())
             }
 
             fn signed_heads(&self) -> Result<Vec<SignedHead>> {
@@ -73,6 +84,7 @@ macro_rules! passed_on {
             }
 
             $(async fn $name(&self, $($arg: $type),*) -> Result<$out> {
+                self.on_read.reach().await?;
                 self.store.$name($($arg),*).await
             })*
         }
