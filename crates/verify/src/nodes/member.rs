@@ -130,6 +130,9 @@ pub struct Member {
     must_replay: bool,
     #[cfg(feature = "mutants")]
     mutant: Option<super::mutants::Mutant>,
+    /// Whether it answers from memory before it is registered, wrongly.
+    #[cfg(feature = "mutants")]
+    is_early: bool,
 }
 
 /// What is being talked about.
@@ -165,6 +168,8 @@ impl Member {
             must_replay: true,
             #[cfg(feature = "mutants")]
             mutant: None,
+            #[cfg(feature = "mutants")]
+            is_early: false,
         }
     }
 
@@ -217,9 +222,9 @@ impl Member {
                 self.head = followed.revision;
                 #[cfg(feature = "mutants")]
                 if self.is(super::mutants::Mutant::RegisterAfterLoad) {
-                    let mut step = self.register(fresh);
-                    step.acts.push(Act::Publish { until: now + nanos(self.lease.length) });
-                    return step;
+                    self.is_early = true;
+                    self.renew_at = now + nanos(self.lease.renew_every) * 4;
+                    return self.wait(vec![Act::Publish { until: now + nanos(self.lease.length) }]);
                 }
                 self.renew(now, fresh)
             }
@@ -280,7 +285,7 @@ impl Member {
 
     #[cfg(feature = "mutants")]
     fn first(&mut self, fresh: u128) -> Step {
-        match self.is(super::mutants::Mutant::RegisterAfterLoad) {
+        match self.is(super::mutants::Mutant::RegisterAfterLoad) && !self.is_early {
             true => self.load(),
             false => self.register(fresh),
         }

@@ -69,7 +69,7 @@ async fn harm(world: Rc<World>) {
     let executor = &world.executor;
     let leases = |low: f64, high: f64| executor.millis(low, high * LEASE.as_millis() as f64);
     loop {
-        executor.sleep(executor.waiting_time(400.0)).await;
+        executor.sleep(executor.waiting_time(500.0)).await;
         let (node, now) = (world.any_node(), executor.now());
         let stop = |by: i64| node.stopped_until.set(node.stopped_until.get().max(now + by));
         match executor.chance() {

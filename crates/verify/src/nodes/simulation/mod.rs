@@ -20,7 +20,7 @@ use self::node::Node;
 use super::mutants::Mutant;
 
 /// How long one seed is simulated.
-const HORIZON: i64 = 8_000 * MILLI;
+const HORIZON: i64 = 5_000 * MILLI;
 
 /// What came of one seed, or of many.
 #[derive(Debug, Clone, Default)]
@@ -152,10 +152,9 @@ mod tests {
             assert_eq!(report.violations, Vec::<String>::new(), "seed {seed}");
             all.add(report);
         }
-        println!("{all}");
         // A world in which nothing happens shows nothing.
-        assert!(all.accepts > 500_000 && all.denials > 50_000, "{all}");
-        assert!(all.acknowledged > 5_000 && all.expired > 2_000 && all.failed > 200 && all.fenced > 100, "{all}");
+        assert!(all.accepts > 200_000 && all.denials > 20_000, "{all}");
+        assert!(all.acknowledged > 3_000 && all.expired > 1_000 && all.failed > 1_000 && all.fenced > 50, "{all}");
         assert!(all.longest_wait_ms < 15_000, "{all}");
     }
 
@@ -164,13 +163,49 @@ mod tests {
         assert_eq!(run(7, None).to_string(), run(7, None).to_string());
     }
 
+    /// Simulates until a wrong variant is noticed.
     #[cfg(feature = "mutants")]
-    #[test]
-    fn l01_every_known_wrong_variant_is_noticed() {
-        for mutant in Mutant::ALL {
-            let first = (0..5_000).find(|seed| !run(*seed, Some(mutant)).violations.is_empty());
-            println!("{mutant:?}: first late accept with seed {first:?}");
-            assert!(first.is_some(), "{mutant:?} was not noticed in 5,000 worlds");
-        }
+    fn is_noticed(mutant: Mutant) {
+        let first = (0..5_000).find(|seed| !run(*seed, Some(mutant)).violations.is_empty());
+        assert!(first.is_some(), "{mutant:?} was not noticed in 5,000 worlds");
+    }
+
+    /// A test for each, so that they run beside one another; [`Mutant::ALL`] says whether one is missing.
+    #[cfg(feature = "mutants")]
+    macro_rules! are_noticed {
+        ($($name:ident: $mutant:ident,)*) => {
+            $(#[test]
+            fn $name() {
+                is_noticed(Mutant::$mutant);
+            })*
+
+            #[test]
+            fn every_wrong_variant_has_its_test() {
+                assert_eq!(Mutant::ALL.to_vec(), [$(Mutant::$mutant),*]);
+            }
+        };
+    }
+
+    #[cfg(feature = "mutants")]
+    are_noticed! {
+        l01_no_lease_is_noticed: NoLease,
+        l01_no_wait_is_noticed: NoWait,
+        l01_a_short_wait_is_noticed: ShortWait,
+        l01_a_lease_before_its_changes_is_noticed: ExtendBeforeApply,
+        l01_an_acknowledgement_before_applying_is_noticed: AcknowledgeBeforeApply,
+        l01_a_lease_from_the_answer_on_is_noticed: LeaseFromAnswer,
+        l04_a_fill_without_a_fence_is_noticed: FillUnfenced,
+        l01_a_look_before_the_lease_is_noticed: LookupBeforeLease,
+        l02_a_second_revoke_that_does_not_wait_is_noticed: RevokedReturnsEarly,
+        l01_a_hasty_reaper_is_noticed: ReapUnguarded,
+        l01_revisions_from_a_sequence_are_noticed: RevisionFromSequence,
+        l01_a_replica_is_noticed: ReplicaRead,
+        l01_a_late_registration_is_noticed: RegisterAfterLoad,
+        l01_members_from_before_the_commit_are_noticed: MembersBeforeCommit,
+        l01_a_lost_answer_taken_for_success_is_noticed: AmbiguousIsSuccess,
+        s16_a_clock_that_sleeps_is_noticed: ClockStopsInSuspend,
+        l08_the_wall_clock_is_noticed: WallClock,
+        l01_an_id_used_twice_is_noticed: StableNodeId,
+        l01_renewals_that_are_not_durable_are_noticed: AsyncRenewal,
     }
 }
