@@ -92,9 +92,11 @@ pub(crate) async fn verify_end(connection: &mut Connection, log_keys: &LogKeys, 
     let mut chain = Chain { log_keys, at: HeadOfLog { revision: from, hash: hash_at(connection, from).await? } };
     let rows = sqlx::query(
         "SELECT revision, at, name, organization, project, key_id, body, hash FROM log
-         WHERE revision > $1 ORDER BY revision",
+         WHERE revision > $1 AND revision <= $2 ORDER BY revision",
     )
     .bind(from.0)
+    // Other nodes may have written since.
+    .bind(head.revision.0)
     .fetch_all(&mut *connection)
     .await
     .map_err(read_failure)?;
