@@ -88,3 +88,11 @@ pub enum StartError {
         error: ContractError,
     },
 }
+
+impl StartError {
+    /// Whether asking again may help.
+    pub(crate) fn may_pass(&self) -> bool {
+        use StoreError::{Unavailable, Unknown};
+        matches!(self, StartError::Late(_) | StartError::Store(Unavailable(_) | Unknown(_)))
+    }
+}

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use keyward_core::clock::Clock;
 use keyward_core::nodes::{Followed, NewNode, Renewal};
@@ -13,18 +14,29 @@ use crate::engine::Engine;
 use crate::nodes::member::{Act, Heard, PAGE, Say};
 use crate::options::StartError;
 
+/// How long a start asks a store again that does not answer.
+const START_PATIENCE: Duration = Duration::from_secs(15);
+
 /// What came of saying something.
 type Answer = Result<Heard, StartError>;
 
 impl Membership {
-    /// Talks until the lease holds. Gives what to say next.
+    /// Talks until the lease holds. Gives what to say next. A store that is slow or busy just now is asked again for a
+    /// while: nodes start when much is going on.
     pub(super) async fn talk_until_held(&self, engine: &Engine) -> Result<Say, StartError> {
+        let give_up = self.after(START_PATIENCE);
         let mut say = self.take(engine, Heard::Time);
         loop {
             if let (Say::Wait { .. }, true) = (&say, engine.lease.holds(&*engine.clock)) {
                 return Ok(say);
             }
-            let heard = self.say(engine, say, &mut 0).await?;
+            let heard = match self.say(engine, say, &mut 0).await {
+                Err(error) if error.may_pass() && self.clock.boottime_nanos() < give_up => {
+                    tracing::warn!(%error, "the store did not answer this node yet; it is asked again");
+                    Heard::Failed
+                }
+                answer => answer?,
+            };
             say = self.take(engine, heard);
         }
     }
