@@ -30,6 +30,9 @@ pub struct Common {
     /// The folder that holds all that Keyward keeps [default: keyward-data]
     #[arg(long, global = true, value_name = "FOLDER")]
     pub dir: Option<String>,
+    /// The PostgreSQL that several nodes share, as postgres://USER@HOST/DATABASE [default: SQLite in the folder]
+    #[arg(long, global = true, value_name = "URL")]
+    pub store: Option<String>,
     /// The configuration file [default: FOLDER/keyward.toml where there is one]
     #[arg(long, global = true, value_name = "FILE")]
     pub config: Option<PathBuf>,
@@ -52,6 +55,7 @@ impl Common {
     /// The shared flags that are settings.
     pub fn flags(&self) -> Flags {
         let mut flags: Flags = self.dir.iter().map(|dir| ("dir", dir.clone())).collect();
+        flags.extend(self.store.iter().map(|url| ("store.url", url.clone())));
         if self.allow_plaintext {
             flags.push(("allow_plaintext", "true".into()));
         }
@@ -171,6 +175,10 @@ pub enum Command {
     Backup(cli::backup::BackupCommand),
     /// Put a backup in the place of a stopped store
     Restore(cli::backup::RestoreArgs),
+    /// Write a whole store, its log included, into one file: to keep, or to move
+    Export(cli::transfer::ExportArgs),
+    /// Read an export into an empty folder, or with --store into an empty PostgreSQL database
+    Import(cli::transfer::ImportArgs),
     /// Peppers: versions of the secret under every digest
     #[command(subcommand)]
     Pepper(cli::pepper::PepperCommand),

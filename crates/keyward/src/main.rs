@@ -72,6 +72,8 @@ async fn dispatch(command: Command, context: &Context) -> Outcome {
         Command::Log(command) => cli::log::run(command, context).await,
         Command::Backup(command) => cli::backup::run(command, context).await,
         Command::Restore(args) => cli::backup::restore(args, context).await,
+        Command::Export(args) => cli::transfer::export(args, context).await,
+        Command::Import(args) => cli::transfer::import(args, context).await,
         Command::Pepper(command) => cli::pepper::run(command, context).await,
         Command::Doctor => cli::doctor::run(context).await,
         Command::Config(command) => cli::configuration::run(command, context),

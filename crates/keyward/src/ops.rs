@@ -39,19 +39,28 @@ async fn healthz() -> Response {
 }
 
 async fn readyz(State(ops): State<Ops>) -> Response {
+    let standing = ops.engine.standing();
     let mut wrong = Vec::new();
     if ops.stopping.is_cancelled() {
-        wrong.push("stopping");
+        wrong.push("stopping".to_owned());
     }
-    if !ops.engine.is_ready() {
-        wrong.push("the node may not grant now: it has lost touch with the log");
-    }
+    // What is amiss with a node that may grant is no reason to send nobody there.
+    let mut amiss = match standing.is_ready {
+        true => standing.reasons,
+        false => {
+            wrong.extend(standing.reasons);
+            Vec::new()
+        }
+    };
     if !ops.store.is_writable().await {
-        wrong.push("the store cannot be written to");
+        // A database that is away is away for all nodes: as long as their leases hold they decide, and must be asked.
+        let is_shared = ops.store.nodes().is_some();
+        let told = if is_shared { &mut amiss } else { &mut wrong };
+        told.push("the store cannot be written to".to_owned());
     }
     let status = if wrong.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let word = if wrong.is_empty() { "ready" } else { "not ready" };
-    let body = json!({"status": word, "reasons": wrong, "revision": ops.engine.applied().0});
+    let body = json!({"status": word, "reasons": wrong, "amiss": amiss, "revision": ops.engine.applied().0});
     (status, [(header::CACHE_CONTROL, "no-store")], Json(body)).into_response()
 }
 

@@ -7,9 +7,10 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::args::ServeArgs;
 use crate::cli::Context;
+use crate::config::Config;
 use crate::failure::{Doing, Exit, Failure, Outcome};
 use crate::logging;
-use crate::node::{Addresses, Core, Node, Sockets, offline};
+use crate::node::{self, Addresses, Core, Node, Sockets, offline};
 use crate::output::Output;
 use crate::secrets::Secrets;
 use crate::setting_up;
@@ -41,7 +42,7 @@ pub async fn run(args: ServeArgs, context: &Context) -> Outcome {
         }
     };
     let url = setup.as_ref().map(|begun| begun.url.as_str());
-    banner(&node.addresses, &config.dir().display().to_string(), url, context.output);
+    banner(&node.addresses, &config, url, context.output);
     let control = Arc::clone(&node.core.control);
     let tidying = setup.map(|begun| tokio::spawn(setting_up::tidy_up(control, config.dir(), begun)));
     let stopped = signals.until_stopped(node).await;
@@ -52,8 +53,11 @@ pub async fn run(args: ServeArgs, context: &Context) -> Outcome {
 }
 
 /// Says where the node listens: a line of JSON on standard output where wanted, else a line a listener.
-fn banner(addresses: &Addresses, dir: &str, setup: Option<&str>, output: Output) {
+fn banner(addresses: &Addresses, config: &Config, setup: Option<&str>, output: Output) {
     let url = |address| format!("http://{address}");
+    let dir = &config.dir().display().to_string();
+    let database = config.database().map(|database| database.shown());
+    let lease = node::lease(config);
     if output.is_json() {
         output.json(&json!({
             "control_url": url(addresses.control),
@@ -62,6 +66,12 @@ fn banner(addresses: &Addresses, dir: &str, setup: Option<&str>, output: Output)
             "ops_url": url(addresses.ops.unwrap_or(addresses.control)),
             "setup_url": setup,
             "dir": dir,
+            "store": database,
+            "node": database.is_some().then(|| json!({
+                "name": config.node_name(),
+                "lease_ms": lease.length.as_millis(),
+                "longest_wait_ms": lease.longest_wait().as_millis(),
+            })),
         }));
         return;
     }
@@ -70,6 +80,16 @@ fn banner(addresses: &Addresses, dir: &str, setup: Option<&str>, output: Output)
     output.line(format!("  check    {}/v1/verify", url(addresses.check)));
     output.line(format!("  gateway  {}", addresses.gateway.map_or("none".into(), url)));
     output.line(format!("  ops      {}/readyz", url(addresses.ops.unwrap_or(addresses.control))));
+    if let Some(database) = &database {
+        output.line(format!("  store    {database}"));
+        output.line(format!("  node     {}", config.node_name()));
+        output.line(format!(
+            "What is taken away is in force on every node when the call returns; where a node does not answer that takes \
+             {:?} at most (its lease of {:?} runs out).",
+            lease.longest_wait(),
+            lease.length
+        ));
+    }
     if let Some(setup) = setup {
         output.line("Nobody is an operator yet. Whoever opens this within a day becomes the first:");
         output.verbatim(&format!("  {setup}\n"));

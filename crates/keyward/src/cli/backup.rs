@@ -47,6 +47,12 @@ pub async fn run(command: BackupCommand, context: &Context) -> Outcome {
 pub async fn restore(args: RestoreArgs, context: &Context) -> Outcome {
     let config = context.config(Vec::new())?;
     let dir = config.dir();
+    if let Some(database) = config.database() {
+        return Err(Failure::usage(format!("{} is restored by PostgreSQL's own means", database.shown())).advise(
+            "Then start every node: each makes again what its journal says was taken away since. An export or a backup \
+             of Keyward's goes into an empty database: keyward import.",
+        ));
+    }
     if !args.file.is_file() {
         return Err(Failure::usage(format!("there is no file {}", args.file.display())));
     }

@@ -5,15 +5,15 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use keyward_core::store::LogVerdict;
-use keyward_core::store::Store as _;
-use keyward_store::{Place, SqliteStore};
+use keyward_store::{Place, PostgresStore, SqliteStore};
 use rustix::fs::statvfs;
 use serde_json::json;
 
 use super::Context;
 use crate::config::Config;
 use crate::failure::{Failure, Outcome};
-use crate::node::{offline, peppers};
+use crate::node::offline::{self, Readable};
+use crate::node::peppers;
 use crate::secrets::{Origin, Secrets};
 
 /// Less room than this and writing may soon stop.
@@ -85,25 +85,26 @@ async fn look(config: &Config, context: &Context, findings: &mut Findings) {
     findings.right("secrets", format!("{}{second_best}", secrets.origin()));
     match offline::read_only(config, &secrets).await {
         Err(failure) => findings.wrong("store", failure.to_string()),
-        Ok(store) => {
-            findings.right("store", format!("{}, of a schema that this version knows", store.id()));
-            content(&store, &secrets, context, findings).await;
+        Ok(readable) => {
+            let at = config.database().map(|database| format!(" in {}", database.shown())).unwrap_or_default();
+            let store = readable.store();
+            findings.right("store", format!("{}{at}, of a schema that this version knows", store.id()));
+            content(&readable, &secrets, context, findings).await;
             store.close().await;
         }
     }
 }
 
-async fn content(store: &SqliteStore, secrets: &Secrets, context: &Context, findings: &mut Findings) {
-    let bar = context.output.progress("Checking the file");
-    match store.check_file().await {
-        Err(error) => findings.wrong("file", error.to_string()),
-        Ok(complaints) if complaints.is_empty() => findings.right("file", "SQLite finds no damage"),
-        Ok(complaints) => findings.wrong("file", format!("{}: restore a backup", complaints.join("; "))),
+async fn content(readable: &Readable, secrets: &Secrets, context: &Context, findings: &mut Findings) {
+    let bar = context.output.progress("Checking the store");
+    match readable {
+        Readable::Sqlite(store) => file(store, findings).await,
+        Readable::Postgres(store) => settings(store, findings),
     }
     bar.set_message("Checking the log");
-    log(store, &bar, findings).await;
+    log(readable, &bar, findings).await;
     bar.finish_and_clear();
-    match peppers::known(store, secrets).await {
+    match peppers::known(readable.store(), secrets).await {
         Err(failure) => findings.wrong("peppers", failure.message),
         Ok(known) => {
             for pepper in known {
@@ -120,13 +121,28 @@ async fn content(store: &SqliteStore, secrets: &Secrets, context: &Context, find
     }
 }
 
-async fn log(store: &SqliteStore, bar: &indicatif::ProgressBar, findings: &mut Findings) {
-    let heads = match store.signed_heads() {
+async fn file(store: &SqliteStore, findings: &mut Findings) {
+    match store.check_file().await {
+        Err(error) => findings.wrong("file", error.to_string()),
+        Ok(complaints) if complaints.is_empty() => findings.right("file", "SQLite finds no damage"),
+        Ok(complaints) => findings.wrong("file", format!("{}: restore a backup", complaints.join("; "))),
+    }
+}
+
+fn settings(store: &PostgresStore, findings: &mut Findings) {
+    match store.warnings() {
+        [] => findings.right("database", "its settings keep what is acknowledged"),
+        warnings => warnings.iter().for_each(|warning| findings.wrong("database", warning.clone())),
+    }
+}
+
+async fn log(readable: &Readable, bar: &indicatif::ProgressBar, findings: &mut Findings) {
+    let heads = match readable.store().signed_heads() {
         Ok(heads) => heads,
         Err(error) => return findings.wrong("signed heads", error.to_string()),
     };
     let progress = |done: u64, total: u64| bar.set_message(format!("Checking the log: {done} of {total}"));
-    match store.verify_log_with(&heads, progress).await {
+    match readable.verify_log(&heads, progress).await {
         Err(error) => findings.wrong("log", error.to_string()),
         Ok(LogVerdict::Intact { revision, heads }) => {
             findings.right("log", format!("intact up to revision {revision}; {heads} signed heads agree"));

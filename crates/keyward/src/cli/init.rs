@@ -30,7 +30,7 @@ pub async fn run(args: InitArgs, context: &Context) -> Outcome {
     let dir = config.dir();
     let secrets = match args.new_management_key {
         true => Secrets::load(&config, &context.environment)?,
-        false => prepare(&config, context)?,
+        false => prepare(&config, context).await?,
     };
     let key = first_management_key(&config, &secrets).await?;
     let mut profile = Profile::read(&dir)?;
@@ -43,13 +43,17 @@ pub async fn run(args: InitArgs, context: &Context) -> Outcome {
 }
 
 /// Folder and secrets, where neither secrets nor a store are there yet.
-fn prepare(config: &Config, context: &Context) -> Outcome<Secrets> {
+async fn prepare(config: &Config, context: &Context) -> Outcome<Secrets> {
     let (dir, file) = (config.dir(), config.secrets_file());
     let place = keyward_store::Place::new(&dir);
     if place.database().exists() {
         return Err(Failure::failed(format!("there is a store in {} already", dir.display())).advise(
             "Start it with `keyward serve`. If its last management key was lost: keyward init --new-management-key.",
         ));
+    }
+    if let Some(database) = config.database() {
+        // Before anything is made: secrets that open nothing in it are worse than none.
+        offline::refuse_used(config, &database).await?;
     }
     private_file::create_folder(&dir)?;
     // Secrets that are there already (from the environment, or made before by hand) are taken.

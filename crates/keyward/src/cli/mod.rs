@@ -24,6 +24,7 @@ pub mod pepper;
 pub mod person;
 pub mod project;
 pub mod target;
+pub mod transfer;
 pub mod usage;
 pub mod usage_chart;
 

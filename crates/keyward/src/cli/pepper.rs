@@ -61,7 +61,7 @@ fn add(context: &Context) -> Outcome {
 async fn list(context: &Context) -> Outcome {
     let config = context.config(Vec::new())?;
     let secrets = Secrets::load(&config, &context.environment)?;
-    let rows = peppers::known(&offline::read_only(&config, &secrets).await?, &secrets).await?;
+    let rows = peppers::known(offline::read_only(&config, &secrets).await?.store(), &secrets).await?;
     let items: Vec<Value> = rows.iter().map(|row| serde_json::to_value(row).unwrap_or_default()).collect();
     let page = json!({"items": items, "next_cursor": null});
     context.output.list(&page, &[("VERSION", "version"), ("STATE", "state"), ("KEYS THAT NEED IT", "keys")]);

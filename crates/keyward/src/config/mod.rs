@@ -6,6 +6,7 @@ mod file;
 mod settings;
 mod show;
 mod sign_in;
+mod store;
 #[cfg(test)]
 mod tests;
 mod value;
@@ -25,6 +26,7 @@ pub use environment::Environment;
 pub use settings::{PEPPER_VARIABLE, SETTINGS};
 use settings::{Setting, find};
 pub use sign_in::{MailSettings, OpenIdSettings};
+pub use store::Database;
 use value::{Raw, Value};
 
 /// Where a value came from.
@@ -167,6 +169,7 @@ impl Config {
             found.push(self.complain("dir", "cannot be empty".into()));
         }
         found.extend(self.incomplete_sign_in());
+        found.extend(self.impossible_lease());
         found
     }
 
@@ -348,6 +351,11 @@ impl Config {
     /// How long a session of the dashboard lasts at most.
     pub fn session_max(&self) -> Duration {
         Duration::from_secs(self.count("sessions.hours_max") * 3_600)
+    }
+
+    /// How long a stop is told before it begins.
+    pub fn notice(&self) -> Duration {
+        Duration::from_secs(self.count("stop.notice_seconds"))
     }
 
     /// How long a stop waits for open requests.

@@ -48,6 +48,43 @@ pub static SETTINGS: &[Setting] = &[
         "where peppers and log keys are; secrets.toml in the folder where empty",
     ),
     setting(
+        "store.url",
+        Some("--store"),
+        Kind::Database,
+        "",
+        "the PostgreSQL that several nodes share: postgres://USER@HOST/DATABASE; empty for SQLite in the folder",
+    ),
+    setting(
+        "store.password_file",
+        None,
+        Kind::Path,
+        "",
+        "a file of mode 0600 with the database's password; empty where the URL has it or none is asked",
+    ),
+    setting(
+        "store.connections",
+        None,
+        Kind::Count { min: 2, max: 1000 },
+        "8",
+        "connections to PostgreSQL that a node reads by; nine more write, renew its lease and listen",
+    ),
+    setting("node.name", None, Kind::Text, "", "what people call this node; empty for the machine's name"),
+    setting(
+        "node.lease_milliseconds",
+        None,
+        Kind::Count { min: 500, max: 600_000 },
+        "10000",
+        "how long a node on PostgreSQL decides from memory without hearing from the database; what is taken away is in \
+         force everywhere within five quarters of it, whatever becomes of a node",
+    ),
+    setting(
+        "node.renew_milliseconds",
+        None,
+        Kind::Count { min: 0, max: 200_000 },
+        "0",
+        "how often its lease is renewed, at most every third of it; 0 for every fifth",
+    ),
+    setting(
         "control.listen",
         Some("--listen"),
         Kind::Address,
@@ -275,6 +312,13 @@ pub static SETTINGS: &[Setting] = &[
         Kind::Count { min: 1, max: 8_760 },
         "12",
         "how many hours a session of the dashboard lasts at most, however much it is used",
+    ),
+    setting(
+        "stop.notice_seconds",
+        None,
+        Kind::Count { min: 0, max: 3600 },
+        "0",
+        "how long a node that was told to stop goes on while /readyz says so, for a load balancer to look elsewhere",
     ),
     setting(
         "stop.drain_seconds",

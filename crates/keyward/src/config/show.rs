@@ -4,6 +4,7 @@
 use serde_json::{Value as Json, json};
 
 use super::settings::{OTHER_VARIABLES, PEPPER_VARIABLE, SETTINGS};
+use super::value::{Kind, without_password};
 use super::{Config, Environment};
 
 impl Config {
@@ -12,7 +13,10 @@ impl Config {
         let settings = SETTINGS.iter().map(|setting| {
             json!({
                 "setting": setting.name,
-                "value": self.value(setting.name).to_string(),
+                "value": match setting.kind {
+                    Kind::Database => without_password(&self.value(setting.name).to_string()),
+                    _ => self.value(setting.name).to_string(),
+                },
                 "source": self.source(setting.name).to_string(),
                 "variable": setting.variable(),
                 "flag": setting.flag,

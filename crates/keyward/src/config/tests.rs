@@ -169,3 +169,29 @@ fn the_documentation_names_every_setting_with_its_default() {
         assert!(documented.contains(&row), "docs/configuration.md lacks the row\n{row}");
     }
 }
+
+#[test]
+fn k09_the_password_in_a_database_url_is_never_shown() {
+    let config = load("[store]\nurl = \"postgres://keyward:hunter2@db:5432/keyward?sslmode=require\"").unwrap();
+    let shown = serde_json::to_string(&config.shown(&Environment::default())).unwrap();
+    assert!(shown.contains("postgres://keyward:***@db:5432/keyward?sslmode=require"), "{shown}");
+    assert!(!shown.contains("hunter2"));
+    let database = config.database().unwrap();
+    assert!(database.url.contains("hunter2") && !format!("{database:?}").contains("hunter2"));
+    for url in ["mysql://a@b/c", "postgres://", "postgres:///db", "postgres://a@b/c?password=hunter2"] {
+        let refusal = load(&format!("[store]\nurl = \"{url}\"")).unwrap_err().message;
+        assert!(refusal.contains("store.url") && !refusal.contains("hunter2"), "{refusal}");
+    }
+}
+
+#[test]
+fn a_lease_is_renewed_well_before_it_ends() {
+    use std::time::Duration;
+    let lease = |text: &str| load(text).map(|config| config.lease());
+    let millis = Duration::from_millis;
+    assert_eq!(lease("").unwrap(), (millis(10_000), millis(2_000)));
+    assert_eq!(lease("[node]\nlease_milliseconds = 1000").unwrap(), (millis(1_000), millis(200)));
+    assert_eq!(lease("[node]\nrenew_milliseconds = 3000").unwrap(), (millis(10_000), millis(3_000)));
+    let refusal = lease("[node]\nlease_milliseconds = 1000\nrenew_milliseconds = 500").unwrap_err().message;
+    assert!(refusal.contains("node.renew_milliseconds") && refusal.contains("at most 333"), "{refusal}");
+}

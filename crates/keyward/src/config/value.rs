@@ -33,6 +33,8 @@ pub enum Kind {
     ApiUrls,
     /// A Valkey or Redis server, without its password; empty for none.
     CounterServer,
+    /// A PostgreSQL database; empty for none.
+    Database,
     /// The address of a site for people; empty for the one that follows from where the listener is.
     Site,
     /// An OpenID provider's issuer identifier; empty for none.
@@ -116,6 +118,7 @@ impl Kind {
                 _ => Err("expected true or false".into()),
             },
             Kind::CounterServer => counter_server(text),
+            Kind::Database => database(text),
             Kind::Site if text.is_empty() => Ok(Value::Text(String::new())),
             Kind::Site => match keyward_control::Site::new(text) {
                 Ok(site) => Ok(Value::Text(site.origin().to_owned())),
@@ -173,6 +176,7 @@ impl Kind {
             Kind::ApiAddresses => "a list such as [\"standard=127.0.0.1:7710\"]".into(),
             Kind::ApiUrls => "a list such as [\"standard=http://127.0.0.1:8000\"]".into(),
             Kind::CounterServer => "a URL such as redis://127.0.0.1:6379/0, or rediss:// for TLS".into(),
+            Kind::Database => "a URL such as postgres://keyward@127.0.0.1:5432/keyward".into(),
             Kind::Site => "an address such as https://keys.example.com, or http on loopback, without a path".into(),
             Kind::Issuer => "an https URL such as https://accounts.example.com".into(),
             Kind::MailServer => "a mail server such as smtp://mail.example.com:587".into(),
@@ -218,6 +222,16 @@ impl std::fmt::Display for Value {
     }
 }
 
+/// A URL with the password in it covered.
+pub fn without_password(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
+    let end = rest.find(['/', '?']).unwrap_or(rest.len());
+    match rest[..end].rsplit_once('@').and_then(|(user, host)| Some((user.split_once(':')?.0, host))) {
+        Some((user, host)) => format!("{scheme}://{user}:***@{host}{}", &rest[end..]),
+        None => url.to_owned(),
+    }
+}
+
 /// The parts of a list as the environment writes it.
 fn parts(text: &str) -> impl Iterator<Item = &str> {
     text.split(',').map(str::trim).filter(|part| !part.is_empty())
@@ -247,6 +261,21 @@ fn counter_server(text: &str) -> Result<Value, String> {
             "holds a password, which is no configuration: put it into a file and name that in rates.password_file"
                 .into(),
         ),
+        _ => Ok(Value::Text(text.to_owned())),
+    }
+}
+
+fn database(text: &str) -> Result<Value, String> {
+    let rest = text.strip_prefix("postgres://").or_else(|| text.strip_prefix("postgresql://"));
+    match rest {
+        None if !text.is_empty() => Err(format!("expected {}", Kind::Database.expected())),
+        Some(rest) if rest.is_empty() || rest.starts_with('/') => {
+            Err(format!("expected {}", Kind::Database.expected()))
+        }
+        Some(rest) if rest.contains("password=") => {
+            Err("has the password among its options: put it into a file and name that in store.password_file"
+                .into())
+        }
         _ => Ok(Value::Text(text.to_owned())),
     }
 }

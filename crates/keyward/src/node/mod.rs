@@ -17,8 +17,8 @@ use keyward_control::{Control, ControlParts};
 use keyward_core::clock::SystemEntropy;
 use keyward_core::limits::Rate;
 use keyward_core::store::Store;
-use keyward_verify::{Engine, EngineOptions, SystemClock};
-use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use keyward_verify::{Engine, EngineOptions, LeaseLength, NodeOptions, SystemClock};
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -35,6 +35,10 @@ use forgetting::{Kept, forget_what_is_old};
 const OPS_CONNECTIONS_MAX: usize = 64;
 /// How long the body of a management call may take: the largest is a contract.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Bounds of the buckets that times of barriers are counted in: from a healthy cluster to a lease that ran out.
+const BARRIER_SECONDS: [f64; 14] =
+    [0.001, 0.0025, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 12.6, 25.0];
 
 fn limits(connections_max: usize) -> Limits {
     Limits { connections_max, body_timeout: BODY_TIMEOUT }
@@ -68,7 +72,7 @@ impl Core {
 
     async fn assemble(config: &Config, secrets: &Secrets, store: Arc<dyn Store>) -> Outcome<Core> {
         // Before anything counts: what is counted before there is a recorder is lost for good.
-        let metrics = PrometheusBuilder::new().install_recorder().doing("begin to count")?;
+        let metrics = recorder()?;
         let ring = Arc::new(secrets.peppers()?);
         peppers::check(&*store, secrets, &ring).await?;
         let (misses_per_second, misses_per_second_per_address) = config.misses_per_second();
@@ -76,7 +80,7 @@ impl Core {
             misses_per_second,
             misses_per_second_per_address,
             sharing: sharing::of(config)?,
-            ..EngineOptions::default()
+            node: NodeOptions { name: config.node_name(), lease: lease(config), ..NodeOptions::default() },
         };
         let engine = Engine::start(store.clone(), Arc::clone(&ring), Arc::new(SystemClock), options)
             .await
@@ -152,8 +156,11 @@ pub struct Node {
     /// Where it listens.
     pub addresses: Addresses,
     data_plane: DataPlane,
+    /// Told first: readiness says so.
+    stopping: CancellationToken,
     stop: CancellationToken,
     tasks: TaskTracker,
+    notice: Duration,
     drain: Duration,
 }
 
@@ -177,15 +184,19 @@ impl Node {
             gateway: data_plane.gateway,
             ops: ops_socket.as_ref().map(|bound| bound.address),
         };
-        let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
+        let (stopping, stop, tasks) = (CancellationToken::new(), CancellationToken::new(), TaskTracker::new());
         tasks.spawn(keep_up(core.metrics.clone(), stop.clone()));
         let clock = Arc::clone(core.engine.clock());
         let (minutes, hours) = config.usage_kept();
         let kept = Kept { minutes, hours, unused_sessions: config.session_idle() };
         tasks.spawn(forget_what_is_old(core.store.clone(), clock, kept, stop.clone()));
         let metrics = core.metrics.clone();
-        let ops =
-            Ops { engine: Arc::clone(&core.engine), store: core.store.clone(), metrics, stopping: stop.clone() };
+        let ops = Ops {
+            engine: Arc::clone(&core.engine),
+            store: core.store.clone(),
+            metrics,
+            stopping: stopping.clone(),
+        };
         let mut site = config.site(addresses.control);
         if let Some(url) = config.gateway_url(addresses.gateway) {
             site = site.with_gateway(&url);
@@ -199,11 +210,15 @@ impl Node {
         }
         let room = limits(config.control_connections_max());
         listener::serve(control_socket, control, room, stop.clone(), &tasks);
-        Ok(Node { core, addresses, data_plane, stop, tasks, drain: config.drain() })
+        let (notice, drain) = (config.notice(), config.drain());
+        Ok(Node { core, addresses, data_plane, stopping, stop, tasks, notice, drain })
     }
 
-    /// Stops: no new work, open requests finish in the time they have, then the core is closed in order.
+    /// Stops: load balancers have notice, then there is no new work, open requests finish in the time they have, and the
+    /// core is closed in order.
     pub async fn stop(self) {
+        self.stopping.cancel();
+        tokio::time::sleep(self.notice).await;
         self.stop.cancel();
         self.tasks.close();
         let control = tokio::time::timeout(self.drain, self.tasks.wait());
@@ -213,6 +228,19 @@ impl Node {
         }
         self.core.stop().await;
     }
+}
+
+/// How long this node's leases last, where it has any.
+pub fn lease(config: &Config) -> LeaseLength {
+    let (length, renew_every) = config.lease();
+    LeaseLength { length, renew_every }
+}
+
+/// What counts. Times of barriers are counted in buckets: only those can be put together over nodes.
+fn recorder() -> Outcome<PrometheusHandle> {
+    let barrier = Matcher::Full("keyward_barrier_seconds".into());
+    let builder = PrometheusBuilder::new().set_buckets_for_metric(barrier, &BARRIER_SECONDS);
+    builder.doing("count in buckets")?.install_recorder().doing("begin to count")
 }
 
 /// Keeps the counts' memory bounded until `stop`.
