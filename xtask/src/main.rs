@@ -30,6 +30,7 @@ cargo xtask <command>
   deps                   licences, sources, duplicates and unused dependencies, by deny.toml
   clients                install the vendors' published clients and check them against a recorder
   screenshots            every page's pictures into target/screenshots, three of them into docs/images
+  storm [ROUNDS]         revocations on three nodes while everything fails, each fault ROUNDS times (100); prints counts
   bench                  cargo bench, then bench/run.sh";
 
 fn main() -> ExitCode {
@@ -44,6 +45,8 @@ fn main() -> ExitCode {
         ["deps"] => deps::run(&root),
         ["clients"] => clients::install(&root).map(drop),
         ["screenshots"] => browser::screenshots(&root),
+        ["storm"] => test::storm(&root, "100"),
+        ["storm", rounds] => test::storm(&root, rounds),
         ["bench"] => bench::run(&root),
         ["help" | "--help" | "-h"] => {
             println!("{USAGE}");

@@ -1,6 +1,6 @@
 //! `cargo xtask test`: installs what the tests need, runs every test, and ends with one line of counts.
 
-use crate::command::{cargo, ended, watch, works};
+use crate::command::{cargo, ended, show, watch, works};
 use crate::steps::Steps;
 use crate::tally::Tally;
 use crate::{browser, clients, machine};
@@ -50,9 +50,26 @@ fn run_steps(root: &Path, only: Option<&str>, steps: &mut Steps, all: &mut Tally
     Ok(())
 }
 
+/// The test of revocations on several nodes while everything fails, for longer than in `run`.
+pub fn storm(root: &Path, rounds: &str) -> Result<()> {
+    if rounds.parse::<u32>().is_err() {
+        bail!("`{rounds}` is no number of rounds");
+    }
+    packages()?;
+    let arguments = ["test", "--release", "--package", "keyward", "--test", "it", "--", "storm::", "--nocapture"];
+    show(cargo().current_dir(root).args(arguments).env("KEYWARD_STORM_ROUNDS", rounds))
+}
+
 /// What tests start or are started with.
 fn packages() -> Result<()> {
-    let mut programs = vec![("node", "nodejs"), ("npm", "npm"), ("curl", "curl")];
+    let mut programs = vec![
+        ("node", "nodejs"),
+        ("npm", "npm"),
+        ("curl", "curl"),
+        // A load balancer for several nodes, and wrong clocks for some of them.
+        ("haproxy", "haproxy"),
+        ("faketime", "faketime"),
+    ];
     // Either will do; Debian 12 has only the one.
     if machine::find("valkey-server").is_none() {
         programs.push(("redis-server", "redis-server"));

@@ -14,6 +14,7 @@ mod harness;
 mod input;
 mod lifecycle;
 mod limits;
+mod nodes;
 mod secrets;
 mod sign_in;
 mod storage;

@@ -39,6 +39,11 @@ impl Caller {
         Caller { address: address.to_owned(), socket: open(address).unwrap(), buffer: Vec::new() }
     }
 
+    /// Connects to `host:port`, where somebody listens there.
+    pub fn try_connect(address: &str) -> Option<Self> {
+        Some(Caller { address: address.to_owned(), socket: open(address).ok()?, buffer: Vec::new() })
+    }
+
     /// Asks, and reads the answer to its end. None where the connection broke, or cannot be had any more; the
     /// next call tries a new one.
     pub fn try_ask(&mut self, request: &[u8]) -> Option<Told> {
