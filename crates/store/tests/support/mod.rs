@@ -3,6 +3,7 @@
 
 pub mod faults;
 pub mod postgres;
+pub mod proxy;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
