@@ -49,11 +49,13 @@ async fn nodes_register_renew_acknowledge_and_leave() {
     let (store, world) = fixture.world("a").await;
     let nodes = store.nodes().unwrap();
     assert!(nodes.census().await.unwrap().nodes.is_empty());
-    let (a, b) = (new_node("a"), NewNode { started_at: START.saturating_add(Duration::from_secs(1)), ..new_node("b\0") });
+    let (a, b) =
+        (new_node("a"), NewNode { started_at: START.saturating_add(Duration::from_secs(1)), ..new_node("b\0") });
     nodes.register(&b).await.unwrap();
     nodes.register(&a).await.unwrap();
     let census = nodes.census().await.unwrap();
-    let seen: Vec<_> = census.nodes.iter().map(|node| (node.id, node.nonce, node.acknowledged, node.lease)).collect();
+    let seen: Vec<_> =
+        census.nodes.iter().map(|node| (node.id, node.nonce, node.acknowledged, node.lease)).collect();
     let zero = Revision::ZERO;
     assert_eq!(seen, [(a.id, 1, zero, a.lease), (b.id, 1, zero, b.lease)], "oldest first");
     assert_eq!((census.nodes[1].name.as_str(), census.nodes[1].started_at), ("b\0", b.started_at));

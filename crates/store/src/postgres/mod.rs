@@ -49,7 +49,7 @@ use crate::files::heads;
 use crate::files::place::{Lock, Place};
 use crate::transfer;
 use beside::Beside;
-use connect::{ENDLESS, Lent, Target};
+use connect::{CHANGES, ENDLESS, Lent, Target};
 use error::read_failure;
 use moved::Moved;
 use nodes::Meeting;
@@ -205,6 +205,10 @@ impl PostgresStore {
             row.try_get::<String, _>(0)
         };
         if !matches!(timeout(PROBE, asked).await, Ok(Ok(read_only)) if read_only == "off") {
+            return false;
+        }
+        // Once the writer got nowhere, only another connection tells that it would get somewhere again.
+        if self.moved.is_stuck() && self.target.connect(CHANGES).await.is_err() {
             return false;
         }
         // Once there was no room, only a write tells that there is again.

@@ -13,17 +13,25 @@ pub(crate) struct Moved {
     to_sign: Mutex<Option<Sender<HeadOfLog>>>,
     hints: watch::Sender<u64>,
     full: AtomicBool,
+    /// Whether the writer got nowhere when it last tried.
+    is_stuck: AtomicBool,
 }
 
 impl Moved {
     pub(super) fn new(to_sign: Option<Sender<HeadOfLog>>) -> Self {
-        Moved { to_sign: Mutex::new(to_sign), hints: watch::channel(0).0, full: AtomicBool::new(false) }
+        Moved {
+            to_sign: Mutex::new(to_sign),
+            hints: watch::channel(0).0,
+            full: AtomicBool::new(false),
+            is_stuck: AtomicBool::new(false),
+        }
     }
 
     /// The log moved on by a transaction of this node.
     pub(super) fn committed(&self, head: HeadOfLog, changes: usize) {
         metrics::counter!("keyward_store_changes_total").increment(changes as u64);
         self.set_full(false);
+        self.set_stuck(false);
         self.seen(head);
         self.hint();
     }
@@ -53,6 +61,15 @@ impl Moved {
         if self.full.swap(full, Ordering::Relaxed) != full {
             metrics::gauge!("keyward_store_full").set(if full { 1.0 } else { 0.0 });
         }
+    }
+
+    /// Whether the writer got nowhere when it last tried.
+    pub(super) fn is_stuck(&self) -> bool {
+        self.is_stuck.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_stuck(&self, is_stuck: bool) {
+        self.is_stuck.store(is_stuck, Ordering::Relaxed);
     }
 
     pub(super) fn is_full(&self) -> bool {

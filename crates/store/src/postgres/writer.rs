@@ -166,11 +166,11 @@ impl Writer {
             match self.try_once(work).await {
                 Ok(done) => return Ok(done),
                 Err(Failed::Again(_)) if tried < TRIES && began.elapsed() < BEFORE_COMMIT => {}
-                Err(Failed::Nothing(error) | Failed::Again(error)) => {
+                Err(Failed::Nothing(error) | Failed::Again(error) | Failed::Unknown(error)) => {
                     self.moved.set_full(matches!(error, StoreError::Full(_)));
+                    self.moved.set_stuck(matches!(error, StoreError::Unavailable(_) | StoreError::Unknown(_)));
                     return Err(error);
                 }
-                Err(Failed::Unknown(error)) => return Err(error),
             }
         }
         Err(StoreError::Unavailable("the writer gave up".into()))

@@ -103,7 +103,9 @@ async fn carry(client: TcpStream, shared: Arc<Shared>) {
         loop {
             let Ok(read @ 1..) = from_client.read(&mut buffer).await else { return };
             let bytes = &buffer[..read];
-            if shared.left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| (left > 0).then(|| left - 1)) == Err(0) {
+            if shared.left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| (left > 0).then(|| left - 1))
+                == Err(0)
+            {
                 shared.cuts.fetch_add(1, Ordering::SeqCst);
                 return;
             }
