@@ -297,7 +297,8 @@ async fn l14_events_are_changes_without_gaps_however_often_the_writer_is_killed(
         let (world, other, project) = (world.clone(), other.clone(), project.clone());
         move |number: usize| {
             let answered = answered.clone();
-            let (world, project) = (if number.is_multiple_of(2) { world.clone() } else { other.clone() }, project.clone());
+            let (world, project) =
+                (if number.is_multiple_of(2) { world.clone() } else { other.clone() }, project.clone());
             let made = async move {
                 let key = world.new_key(&project);
                 let changes = vec![created_key(&project, &key), revoked_key(&project, key.id)];

@@ -2,15 +2,18 @@
 
 use std::sync::Mutex;
 use std::sync::PoisonError;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::mpsc::Sender;
 
+use keyward_core::change::Revision;
 use tokio::sync::watch;
 
 use crate::head::HeadOfLog;
 
 pub(crate) struct Moved {
     to_sign: Mutex<Option<Sender<HeadOfLog>>>,
+    /// The last revision that was told to be signed.
+    newest: AtomicI64,
     hints: watch::Sender<u64>,
     full: AtomicBool,
     /// Whether the writer got nowhere when it last tried.
@@ -21,6 +24,7 @@ impl Moved {
     pub(super) fn new(to_sign: Option<Sender<HeadOfLog>>) -> Self {
         Moved {
             to_sign: Mutex::new(to_sign),
+            newest: AtomicI64::new(-1),
             hints: watch::channel(0).0,
             full: AtomicBool::new(false),
             is_stuck: AtomicBool::new(false),
@@ -39,10 +43,16 @@ impl Moved {
     /// The log was seen to reach so far.
     pub(super) fn seen(&self, head: HeadOfLog) {
         metrics::gauge!("keyward_store_revision").set(head.revision.0 as f64);
+        self.newest.fetch_max(head.revision.0, Ordering::Relaxed);
         let to_sign = self.to_sign.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(to_sign) = &*to_sign {
             let _ = to_sign.send(head);
         }
+    }
+
+    /// The last revision that was seen, of whichever past of the log.
+    pub(super) fn newest(&self) -> Revision {
+        Revision(self.newest.load(Ordering::Relaxed))
     }
 
     /// There may be something to read.

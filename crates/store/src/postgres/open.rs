@@ -259,6 +259,7 @@ fn start(
         target: target.clone(),
         witness: Arc::clone(&witness),
         clock: options.clock.clone(),
+        moved: Arc::clone(&moved),
         commands: commands.clone(),
     });
     let meeting = Arc::new(Meeting {

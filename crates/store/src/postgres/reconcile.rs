@@ -16,6 +16,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::Connection;
 use super::connect::{ORDINARY, Target};
+use super::moved::Moved;
 use super::sql::batch::Batch;
 use super::sql::log;
 use super::sql::records::Refusal;
@@ -60,6 +61,7 @@ pub(super) struct Reconciler {
     pub(super) target: Target,
     pub(super) witness: Arc<Witness>,
     pub(super) clock: Arc<dyn Clock>,
+    pub(super) moved: Arc<Moved>,
     pub(super) commands: mpsc::Sender<Command>,
 }
 
@@ -92,7 +94,8 @@ impl Reconciler {
             let lines = self.witness.lines(&mut connection, &self.witness.unknown(&entries)).await?;
             self.witness.keep(lines).await;
         }
-        self.witness.drop_untrue_heads(&mut connection).await?;
+        let seen = self.moved.newest();
+        self.witness.drop_untrue_heads(&mut connection, (seen, self.clock.now())).await?;
         Ok(made)
     }
 

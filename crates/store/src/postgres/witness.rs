@@ -5,12 +5,14 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use keyward_core::change::{Entry, Revision};
+use keyward_core::clock::Timestamp;
 use keyward_core::id::StoreId;
 use keyward_core::log::{LogKeys, SignedHead};
 use keyward_core::store::{Result, StoreError};
 
 use super::Connection;
 use super::error::read_failure;
+use super::sql::batch::read_head;
 use super::sql::verify::find_hash;
 use crate::files::heads;
 use crate::files::journal::{Journal, JournalLine};
@@ -139,20 +141,26 @@ impl Witness {
         Ok(heads)
     }
 
-    /// Keeps only those heads that the log holds.
-    pub(super) async fn drop_untrue_heads(&self, connection: &mut Connection) -> Result<()> {
+    /// Keeps only those heads that the log holds, and signs where it stands now. Others that wait to be signed may be of
+    /// the past that is gone: nothing up to `seen` is signed any more.
+    pub(super) async fn drop_untrue_heads(
+        &self,
+        connection: &mut Connection,
+        (seen, at): (Revision, Timestamp),
+    ) -> Result<()> {
         let path = self.place.heads();
         let failed = |error: std::io::Error| StoreError::Unavailable(format!("{}: {error}", path.display()));
-        let (mut kept, mut last) = (Vec::new(), Revision(-1));
+        let head = read_head(connection).await.map_err(read_failure)?;
+        let mut kept = Vec::new();
         for signed in self.heads().map_err(failed)? {
             if find_hash(connection, signed.head.revision).await? == Some(signed.head.hash.0) {
-                last = last.max(signed.head.revision);
                 kept.push(signed);
             }
         }
         let mut signed = self.signed.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.push(self.log_keys.sign(self.store, head.revision, head.hash, at));
         heads::write(&path, &kept).map_err(failed)?;
-        *signed = last;
+        *signed = seen.max(head.revision).max(*signed);
         Ok(())
     }
 }
