@@ -20,13 +20,13 @@ use super::link::State;
 use crate::harness::{Key, Reply, eventually};
 
 const NODES: usize = 3;
-const LEASE: Duration = Duration::from_millis(800);
+const LEASE: Duration = Duration::from_millis(500);
 /// How often each kind of fault happens.
 const ROUNDS: usize = 10;
 const VERIFIES: u64 = 100_000;
 const REVOKES: u64 = 500;
 /// Keys that verifies choose from: those made last, whether they are revoked or not.
-const IN_SIGHT: usize = 24;
+const IN_SIGHT: usize = 20;
 
 /// What goes wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -118,7 +118,7 @@ impl Storm {
         for number in 0..2 * NODES {
             threads.spawn(move || self.verify(number % NODES, &mut Dice::new(100 + number as u64)));
         }
-        for number in 0..4 {
+        for number in 0..10 {
             threads.spawn(move || self.make_and_revoke(&mut Dice::new(200 + number)));
         }
     }
@@ -174,7 +174,7 @@ impl Storm {
                 }
             }
             let asked = self.asked();
-            while self.asked() < asked + 150 && !self.is_over() {
+            while self.asked() < asked + 60 && !self.is_over() {
                 std::thread::sleep(Duration::from_millis(2));
             }
             self.revoke(number, || call(dice.below(NODES), &format!("/v1/keys/{}/revoke", key.id)));
