@@ -139,8 +139,7 @@ impl Cluster {
 
     /// A kept connection to a node's check listener.
     pub fn checker(&self, node: usize) -> Checker {
-        let address = self.nodes[node].addresses.check_url.trim_start_matches("http://").to_owned();
-        Checker { address, caller: None }
+        self.nodes[node].checker()
     }
 
     /// The bytes of a question about a secret, for any node.
@@ -172,6 +171,11 @@ pub struct Checker {
 }
 
 impl Checker {
+    /// To somebody who may listen at `host:port`.
+    pub fn at(address: &str) -> Self {
+        Checker { address: address.to_owned(), caller: None }
+    }
+
     /// Asks; a broken connection is made anew for the next question.
     pub fn ask(&mut self, question: &[u8]) -> Answer {
         if self.caller.is_none() {

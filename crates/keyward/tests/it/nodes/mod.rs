@@ -8,6 +8,7 @@ mod cluster;
 mod dice;
 mod history;
 mod link;
+mod moving;
 mod node;
 mod outage;
 mod quotas;

@@ -8,6 +8,7 @@ use std::process::{Child, Command, Stdio};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
+use super::cluster::Checker;
 use super::link::Link;
 use crate::harness::binary;
 
@@ -127,6 +128,11 @@ impl Node {
     pub fn stop(&mut self) -> Option<i32> {
         self.signal(Signal::TERM);
         self.child.wait().unwrap().code()
+    }
+
+    /// A kept connection to its check listener.
+    pub fn checker(&self) -> Checker {
+        Checker::at(self.addresses.check_url.trim_start_matches("http://"))
     }
 
     /// What `/readyz` says: the status and the body; none where it does not answer.
