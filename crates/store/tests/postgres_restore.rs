@@ -113,13 +113,11 @@ async fn are_revoked(world: &World, keys: &[Key]) -> bool {
     all
 }
 
-/// Reads until every connection that was cut is replaced.
+/// Connections that were cut are passed over: nobody who reads notices them.
 async fn is_read_again(store: &PostgresStore) {
-    let mut in_order = 0;
-    for _ in 0..200 {
-        in_order = if store.head().await.is_ok() { in_order + 1 } else { 0 };
+    for _ in 0..20 {
+        store.head().await.unwrap();
     }
-    assert!(in_order > 100);
 }
 
 async fn restorations(world: &World) -> usize {

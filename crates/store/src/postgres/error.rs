@@ -248,10 +248,14 @@ pub(crate) fn is_missing_reference(error: &sqlx::Error) -> bool {
     Cause::of(error) == Cause::MissingReference
 }
 
+/// How a reader's failure begins whose connection was of no use.
+pub(crate) const LOST: &str = "the connection to the database was lost";
+
 /// What a reader is told when the database fails it.
 pub(crate) fn read_failure(error: sqlx::Error) -> StoreError {
     match Cause::of(&error) {
         Cause::Damage => StoreError::Damaged(format!("{error}; run `keyward doctor`")),
+        Cause::Gone => StoreError::Unavailable(format!("{LOST}: {error}")),
         _ => StoreError::Unavailable(format!("reading failed: {error}")),
     }
 }

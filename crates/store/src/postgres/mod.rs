@@ -50,7 +50,7 @@ use crate::files::place::{Lock, Place};
 use crate::transfer;
 use beside::Beside;
 use connect::{CHANGES, ENDLESS, Lent, Target};
-use error::read_failure;
+use error::{LOST, read_failure};
 use moved::Moved;
 use nodes::Meeting;
 use sql::verify;
@@ -168,6 +168,12 @@ impl PostgresStore {
             lent.give_back();
         }
         done
+    }
+
+    /// After a failover every connection that idles in the pool is dead: they are passed over, once each at most.
+    fn is_worth_another<T>(&self, done: &Result<T>, tried: u32) -> bool {
+        matches!(done, Err(StoreError::Unavailable(what)) if what.starts_with(LOST))
+            && tried <= self.readers.options().get_max_connections()
     }
 
     fn writing(&self) -> Result<&Writing> {

@@ -1,7 +1,7 @@
 //! Core's [`Store`] over the SQL beside it, for whichever driver includes it.
 //!
 //! What a driver's store gives for it: `lend` a connection that reads, `bounded` waiting for what is read, `settle` what
-//! becomes of the connection; `make` proposals, `exchange` units of quotas and `write` what is no change; and what only
+//! becomes of the connection, and whether it `is_worth_another`; `make` proposals, `exchange` units of quotas and `write` what is no change; and what only
 //! it knows: `copy_to` a file, whether it `takes_writes`, its `meeting_place`, its `kept_heads`, and its `end`.
 
 use std::path::Path;
@@ -42,9 +42,16 @@ use crate::head::HeadOfLog;
 /// Reads something on a connection lent for it.
 macro_rules! read {
     ($store:ident, $($function:ident)::+ ($($argument:expr),*)) => {{
-        let mut lent = $store.lend().await?;
-        let done = $store.bounded($($function)::+(&mut lent $(, $argument)*)).await;
-        $store.settle(lent, done)
+        let mut tried = 0;
+        loop {
+            let mut lent = $store.lend().await?;
+            let done = $store.bounded($($function)::+(&mut lent $(, $argument)*)).await;
+            let done = $store.settle(lent, done);
+            tried += 1;
+            if !$store.is_worth_another(&done, tried) {
+                break done;
+            }
+        }
     }};
 }
 

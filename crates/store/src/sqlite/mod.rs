@@ -146,6 +146,10 @@ impl SqliteStore {
         done
     }
 
+    fn is_worth_another<T>(&self, _done: &Result<T>, _tried: u32) -> bool {
+        false
+    }
+
     async fn make(&self, proposal: Proposal) -> Result<Vec<Entry>> {
         self.ask(|answer| Command::Commit(Box::new(proposal), answer)).await
     }
