@@ -162,9 +162,22 @@ impl Membership {
 
     async fn bounded<T>(&self, call: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
         let patience = self.patience();
-        match tokio::time::timeout(patience, call).await {
-            Ok(answer) => answer,
-            Err(_) => Err(StoreError::Unknown(format!("no answer within {patience:?}"))),
+        let late = || Err(StoreError::Unknown(format!("no answer within {patience:?}")));
+        self.within(patience, call).await.unwrap_or_else(late)
+    }
+
+    /// What a call gives within a time on the node's clock, as leases are counted; none where it takes longer.
+    async fn within<T>(&self, patience: Duration, call: impl Future<Output = T>) -> Option<T> {
+        let until = self.after(patience);
+        let mut call = std::pin::pin!(call);
+        loop {
+            tokio::select! {
+                biased;
+                answer = &mut call => return Some(answer),
+                is_late = self.glance(until) => if is_late {
+                    return None;
+                }
+            }
         }
     }
 

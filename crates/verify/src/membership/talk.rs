@@ -122,7 +122,7 @@ impl Membership {
             }
             Say::Load => {
                 let patience = self.patience() * 10;
-                let loaded = tokio::time::timeout(patience, self.load(engine)).await;
+                let loaded = self.within(patience, self.load(engine)).await;
                 loaded.unwrap_or(Err(StartError::Late(patience))).map(Heard::Loaded)
             }
             Say::Renew { id, nonce, acknowledged, followed } => {

@@ -59,20 +59,24 @@ struct Waiting<W> {
     looks: u64,
     /// What the last look that counts found.
     last: Option<Found>,
+    /// How many nodes vanished that the look before had found without an acknowledgement: whose lease had ended, so that
+    /// another removed them. One that took its leave looks the same from here, even where it acknowledged between the two
+    /// looks; then too nobody can tell that it had confirmed the change.
+    gone: u32,
     /// Whom alone to wait for, wrongly.
     #[cfg(feature = "mutants")]
     known: Option<Vec<NodeId>>,
 }
 
 /// What a look found out about a change.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 enum Found {
     /// The store does not have it.
     Lost,
     /// Who has acknowledged it, and who has not.
     Nodes {
         acknowledged: u32,
-        missing: u32,
+        missing: Vec<NodeId>,
         /// The longest lease of those that have not.
         lease: Duration,
     },
@@ -110,6 +114,7 @@ impl<W> Waiters<W> {
             since: now,
             looks: self.looks,
             last: None,
+            gone: 0,
             #[cfg(feature = "mutants")]
             known: self.known.clone(),
         });
@@ -143,15 +148,19 @@ impl<W> Waiters<W> {
                 census.nodes.iter().filter(|node| waiting.known.as_ref().is_none_or(|k| k.contains(&node.id)));
             #[cfg(not(feature = "mutants"))]
             let nodes = census.nodes.iter();
-            waiting.last = Some(match census.head < waiting.revision {
+            let found = match census.head < waiting.revision {
                 true => Found::Lost,
                 false => Found::of(nodes, waiting.revision, census.head, own),
-            });
+            };
+            waiting.gone += waiting.vanished(census);
+            waiting.last = Some(found);
         }
         self.passed(now)
     }
 
-    /// Gives those who need not wait any longer because time has passed.
+    /// Gives those who need not wait any longer because time has passed. Also where the nodes cannot be looked at just
+    /// now: whoever may serve without the change was seen by the first look that counts, with how long its leases last,
+    /// for who registers later reads the change. Without such a look nothing is known, however long it is waited.
     pub fn passed(&mut self, now: i64) -> Vec<(W, Outcome)> {
         let patience = wait_of(self.own_lease) + PATIENCE;
         #[cfg(feature = "mutants")]
@@ -181,16 +190,24 @@ impl<W> Waiters<W> {
 impl<W> Waiting<W> {
     fn outcome(&self, now: i64, patience: Duration) -> Option<Outcome> {
         let waited = now.saturating_sub(self.since);
-        match self.last {
+        match &self.last {
             Some(Found::Lost) => Some(Outcome::Lost),
-            Some(Found::Nodes { missing: 0, acknowledged, .. }) => {
-                Some(Outcome::Acknowledged { nodes: acknowledged })
-            }
             Some(Found::Nodes { acknowledged, missing, lease }) => {
-                (waited >= nanos(wait_of(lease))).then_some(Outcome::LeaseExpired { nodes: acknowledged, missing })
+                let is_over = missing.is_empty() || waited >= nanos(wait_of(*lease));
+                let nodes = *acknowledged;
+                is_over.then(|| match missing.len() as u32 + self.gone {
+                    0 => Outcome::Acknowledged { nodes },
+                    missing => Outcome::LeaseExpired { nodes, missing },
+                })
             }
             None => (waited >= nanos(patience)).then_some(Outcome::Unknown),
         }
+    }
+
+    /// How many of those that had not acknowledged are not there any more.
+    fn vanished(&self, census: &Census) -> u32 {
+        let Some(Found::Nodes { missing, .. }) = &self.last else { return 0 };
+        missing.iter().filter(|id| census.nodes.iter().all(|node| node.id != **id)).count() as u32
     }
 }
 
@@ -213,9 +230,9 @@ impl<W> Waiting<W> {
     fn wrongly(&self, mutant: Option<super::mutants::Mutant>, now: i64) -> Option<Outcome> {
         use super::mutants::Mutant;
         let expired = Outcome::LeaseExpired { nodes: 0, missing: 0 };
-        match (mutant?, self.last) {
+        match (mutant?, &self.last) {
             (Mutant::NoWait, _) => Some(expired),
-            (Mutant::ShortWait, Some(Found::Nodes { lease, .. })) if now - self.since >= nanos(lease / 2) => {
+            (Mutant::ShortWait, Some(Found::Nodes { lease, .. })) if now - self.since >= nanos(*lease / 2) => {
                 Some(expired)
             }
             _ => None,
@@ -230,7 +247,7 @@ impl Found {
         head: Revision,
         own: Option<(NodeId, Revision)>,
     ) -> Self {
-        let (mut acknowledged, mut missing, mut lease) = (0, 0, Duration::ZERO);
+        let (mut acknowledged, mut missing, mut lease) = (0, Vec::new(), Duration::ZERO);
         for node in nodes {
             let known = own.filter(|(id, _)| *id == node.id).map_or(Revision::ZERO, |(_, drained)| drained);
             // Who has acknowledged what is not written yet speaks of another past of this store.
@@ -238,7 +255,7 @@ impl Found {
             if told.max(known) >= revision {
                 acknowledged += 1;
             } else {
-                missing += 1;
+                missing.push(node.id);
                 lease = lease.max(node.lease);
             }
         }
@@ -252,7 +269,106 @@ pub fn stands(census: &Census, revision: Revision, own: Option<(NodeId, Revision
         return Some(Outcome::Lost);
     }
     match Found::of(census.nodes.iter(), revision, census.head, own) {
-        Found::Nodes { missing: 0, acknowledged, .. } => Some(Outcome::Acknowledged { nodes: acknowledged }),
+        Found::Nodes { missing, acknowledged, .. } if missing.is_empty() => {
+            Some(Outcome::Acknowledged { nodes: acknowledged })
+        }
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use keyward_core::clock::Timestamp;
+    use keyward_core::nodes::Epoch;
+
+    use super::*;
+
+    const LEASE: Duration = Duration::from_secs(10);
+    const CHANGE: Revision = Revision(7);
+    const SECOND: i64 = 1_000_000_000;
+
+    /// Nodes, each with how far it has acknowledged and how long its leases last.
+    fn census(nodes: &[(u128, i64, Duration)]) -> Census {
+        let at = Timestamp::from_millis(0);
+        let seen = |&(id, acknowledged, lease): &(u128, i64, Duration)| SeenNode {
+            id: NodeId::from_u128(id),
+            nonce: 0,
+            acknowledged: Revision(acknowledged),
+            lease,
+            name: String::new(),
+            version: String::new(),
+            started_at: at,
+            renewed_at: at,
+        };
+        Census { nodes: nodes.iter().map(seen).collect(), epoch: Epoch("one".into()), head: CHANGE, now: at }
+    }
+
+    /// Somebody who waits for the change from moment zero.
+    fn waiter() -> Waiters<()> {
+        let mut waiters = Waiters::new(LEASE);
+        waiters.join(0, CHANGE, ());
+        waiters
+    }
+
+    fn look(waiters: &mut Waiters<()>, now: i64, nodes: &[(u128, i64, Duration)]) -> Option<Outcome> {
+        let look = waiters.look();
+        waiters.seen(now, look, &census(nodes), None).pop().map(|((), outcome)| outcome)
+    }
+
+    #[test]
+    fn who_acknowledges_late_has_acknowledged() {
+        let mut waiters = waiter();
+        assert_eq!(look(&mut waiters, SECOND, &[(1, 7, LEASE), (2, 6, LEASE)]), None);
+        let all = look(&mut waiters, 2 * SECOND, &[(1, 7, LEASE), (2, 7, LEASE)]);
+        assert_eq!(all, Some(Outcome::Acknowledged { nodes: 2 }));
+    }
+
+    #[test]
+    fn l02_who_is_removed_without_an_acknowledgement_has_not_confirmed() {
+        let mut waiters = waiter();
+        assert_eq!(look(&mut waiters, SECOND, &[(1, 7, LEASE), (2, 6, LEASE), (3, 6, LEASE)]), None);
+        // Another's reaper waited longer for the second than this one has.
+        assert_eq!(look(&mut waiters, 2 * SECOND, &[(1, 7, LEASE), (3, 6, LEASE)]), None);
+        let rest = look(&mut waiters, 3 * SECOND, &[(1, 7, LEASE), (3, 7, LEASE)]);
+        assert_eq!(rest, Some(Outcome::LeaseExpired { nodes: 2, missing: 1 }));
+    }
+
+    #[test]
+    fn who_vanishes_after_it_acknowledged_has_confirmed() {
+        let mut waiters = waiter();
+        assert_eq!(look(&mut waiters, SECOND, &[(1, 7, LEASE), (2, 7, LEASE), (3, 6, LEASE)]), None);
+        let rest = look(&mut waiters, 2 * SECOND, &[(1, 7, LEASE), (3, 7, LEASE)]);
+        assert_eq!(rest, Some(Outcome::Acknowledged { nodes: 2 }));
+    }
+
+    #[test]
+    fn who_was_gone_before_the_first_look_that_counts_is_nobody() {
+        let mut waiters = Waiters::new(LEASE);
+        let early = waiters.look();
+        waiters.join(0, CHANGE, ());
+        assert!(waiters.seen(SECOND, early, &census(&[(1, 7, LEASE), (2, 6, LEASE)]), None).is_empty());
+        let counts = look(&mut waiters, SECOND, &[(1, 7, LEASE)]);
+        assert_eq!(counts, Some(Outcome::Acknowledged { nodes: 1 }));
+    }
+
+    #[test]
+    fn l02_a_longer_lease_is_waited_for_though_the_nodes_can_not_be_looked_at_any_more() {
+        let longer = 3 * LEASE;
+        let mut waiters = waiter();
+        assert_eq!(look(&mut waiters, SECOND, &[(1, 7, LEASE), (2, 6, longer), (3, 6, LEASE)]), None);
+        let end = nanos(wait_of(longer));
+        for now in [nanos(wait_of(LEASE)), nanos(wait_of(LEASE) + PATIENCE), nanos(longer), end - 1] {
+            assert!(waiters.passed(now).is_empty(), "{now}");
+        }
+        assert_eq!(waiters.passed(end), [((), Outcome::LeaseExpired { nodes: 1, missing: 2 })]);
+    }
+
+    #[test]
+    fn l02_no_lease_is_over_where_the_nodes_were_never_looked_at() {
+        // Another's lease may be longer than any that this node knows of.
+        let mut waiters = waiter();
+        let end = nanos(wait_of(LEASE) + PATIENCE);
+        assert!(waiters.passed(end - 1).is_empty());
+        assert_eq!(waiters.passed(100 * end), [((), Outcome::Unknown)]);
     }
 }

@@ -16,6 +16,7 @@ async fn l02_a_second_revoke_waits_too() {
     nodes.peers[1].link.hold(true);
     let revision = nodes.write_revoke(key.id).await;
     let (first, second) = (nodes.settle(0, revision), nodes.settle(2, revision));
+    nodes.confirmed(revision, &[0, 2]).await;
     nodes.peers[0].link.looks_again().await;
     nodes.peers[2].link.looks_again().await;
     nodes.pass(WAIT - Duration::from_millis(10));
@@ -30,7 +31,7 @@ async fn l02_a_second_revoke_waits_too() {
     }
     assert_eq!(nodes.peers[1].refusal(&key.secret).await, Some(Refusal::Unavailable));
     nodes.peers[1].link.hold(false);
-    nodes.peers[1].waits_for_lease(true).await;
+    nodes.comes_back(1).await;
     assert_eq!(nodes.peers[1].refusal(&key.secret).await, Some(Refusal::Revoked));
     nodes.stop().await;
 }
@@ -71,7 +72,7 @@ async fn l01_a_node_that_is_gone_is_waited_for_once() {
     assert_eq!((in_force.by, in_force.nodes), (By::Acknowledged, 2));
     // It comes back as another, with nothing in its memory.
     nodes.peers[1].link.hold(false);
-    nodes.peers[1].waits_for_lease(true).await;
+    nodes.comes_back(1).await;
     assert_ne!(nodes.peers[1].id(), Some(gone));
     assert_eq!(nodes.peers[1].engine.cached_keys(), 0);
     assert_eq!(nodes.peers[1].refusal(&second.secret).await, Some(Refusal::Revoked));
@@ -105,7 +106,7 @@ async fn s16_a_node_that_slept_grants_nothing_when_it_wakes() {
     assert_eq!(waiting.await.unwrap().unwrap().by, By::LeaseExpired);
     assert_eq!(nodes.peers[1].refusal(&key.secret).await, Some(Refusal::Unavailable));
     nodes.peers[1].link.hold(false);
-    nodes.peers[1].waits_for_lease(true).await;
+    nodes.comes_back(1).await;
     assert_eq!(nodes.peers[1].refusal(&key.secret).await, Some(Refusal::Revoked));
     nodes.stop().await;
 }
@@ -118,11 +119,10 @@ async fn s16_a_machine_that_was_held_still_trusts_no_lease() {
     there.link.cut(true);
     // CLOCK_BOOTTIME has stood still; only the wall clock knows.
     there.clock.jump(11_000);
-    there.waits_for_lease(false).await;
+    until(|| !there.engine.is_ready()).await;
     assert_eq!(there.refusal(&key.secret).await, Some(Refusal::Unavailable));
     there.link.cut(false);
-    nodes.pass(Duration::from_millis(500));
-    there.waits_for_lease(true).await;
+    nodes.comes_back(1).await;
     assert_eq!(there.refusal(&key.secret).await, None);
     nodes.stop().await;
 }

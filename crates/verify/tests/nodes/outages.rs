@@ -6,7 +6,7 @@ use keyward_core::denial::Refusal;
 use keyward_verify::{By, Unsettled};
 
 use super::CONTRACT;
-use crate::support::meeting::{LEASE, Peers, WAIT, until};
+use crate::support::meeting::{LEASE, Peers, WAIT};
 
 #[tokio::test]
 async fn s09_keys_in_memory_are_verified_until_the_lease_ends_and_again_once_the_store_is_back() {
@@ -24,9 +24,8 @@ async fn s09_keys_in_memory_are_verified_until_the_lease_ends_and_again_once_the
     }
     nodes.pass(Duration::from_secs(60));
     nodes.peers.iter().for_each(|peer| peer.link.cut(false));
-    nodes.pass(Duration::from_millis(500));
-    for peer in &nodes.peers {
-        peer.waits_for_lease(true).await;
+    for (at, peer) in nodes.peers.iter().enumerate() {
+        nodes.comes_back(at).await;
         assert_eq!(peer.refusal(&key.secret).await, None);
     }
     nodes.stop().await;
@@ -57,8 +56,7 @@ async fn l01_answers_that_are_lost_prolong_no_lease() {
     }
     assert_eq!(there.refusal(&key.secret).await, Some(Refusal::Unavailable));
     there.link.lose_answers(false);
-    nodes.pass(Duration::from_millis(500));
-    there.waits_for_lease(true).await;
+    nodes.comes_back(1).await;
     nodes.stop().await;
 }
 
@@ -70,8 +68,8 @@ async fn s14_a_store_with_another_past_is_noticed_and_begun_with_afresh() {
     let (before, replays) = (there.id().unwrap(), there.link.replays());
     there.link.go_back();
     nodes.pass(Duration::from_secs(3));
-    until(|| there.id().is_some_and(|id| id != before)).await;
-    there.waits_for_lease(true).await;
+    nodes.until(|| there.id().is_some_and(|id| id != before)).await;
+    nodes.comes_back(1).await;
     assert_eq!(there.link.replays(), replays + 1);
     assert_eq!(there.engine.cached_keys(), 0, "what was read before is dropped");
     assert!(there.engine.standing().reasons.iter().any(|reason| reason.contains("went back")));
@@ -102,8 +100,8 @@ async fn s14_a_read_that_began_under_another_run_is_let_in_nowhere() {
     let before = there.id();
     there.link.go_back();
     nodes.pass(Duration::from_secs(3));
-    until(|| there.id().is_some() && there.id() != before).await;
-    there.waits_for_lease(true).await;
+    nodes.until(|| there.id().is_some() && there.id() != before).await;
+    nodes.comes_back(1).await;
     there.link.hold_reads(false);
     verifying.await.unwrap();
     // It was read once more before it was let in.

@@ -29,6 +29,9 @@ pub const LEASE: Duration = Duration::from_secs(10);
 /// Longer than anybody waits for one.
 pub const WAIT: Duration = Duration::from_millis(12_601);
 
+/// Longer than a node waits before it says again what had no answer.
+const RETRY: Duration = Duration::from_millis(300);
+
 /// Where nodes meet.
 pub struct Meeting {
     rows: Mutex<BTreeMap<NodeId, SeenNode>>,
@@ -62,6 +65,8 @@ pub struct Link {
     looks: AtomicU64,
     reads: AtomicU64,
     renewals: AtomicU64,
+    /// Calls that were cut off, lost their answer or were given up.
+    failures: AtomicU64,
     replays: AtomicU64,
     remembered: Mutex<Vec<Revision>>,
 }
@@ -79,6 +84,7 @@ impl Link {
             looks: AtomicU64::new(0),
             reads: AtomicU64::new(0),
             renewals: AtomicU64::new(0),
+            failures: AtomicU64::new(0),
             replays: AtomicU64::new(0),
             remembered: Mutex::default(),
         })
@@ -114,6 +120,11 @@ impl Link {
         self.may_not_remember.store(is_forbidden, Ordering::SeqCst);
     }
 
+    /// How many renewals were written.
+    pub fn renewals(&self) -> u64 {
+        self.renewals.load(Ordering::SeqCst)
+    }
+
     pub fn replays(&self) -> u64 {
         self.replays.load(Ordering::SeqCst)
     }
@@ -142,11 +153,38 @@ impl Link {
         }
     }
 
+    /// The same, for what a node says again later should it fail.
+    async fn call(&self) -> Result<Call<'_>> {
+        let call = Call { link: self, is_answered: false };
+        self.pass().await?;
+        Ok(call)
+    }
+
     fn answer<T>(&self, value: T) -> Result<T> {
         match self.loses_answers.load(Ordering::SeqCst) {
             true => Err(StoreError::Unknown("the answer was lost".into())),
             false => Ok(value),
         }
+    }
+}
+
+/// A call under way; dropped without an answer it has failed.
+struct Call<'a> {
+    link: &'a Link,
+    is_answered: bool,
+}
+
+impl Call<'_> {
+    fn answer<T>(mut self, value: T) -> Result<T> {
+        let answer = self.link.answer(value);
+        self.is_answered = answer.is_ok();
+        answer
+    }
+}
+
+impl Drop for Call<'_> {
+    fn drop(&mut self) {
+        self.link.failures.fetch_add(u64::from(!self.is_answered), Ordering::SeqCst);
     }
 }
 
@@ -162,7 +200,7 @@ impl OnRead for LinkReads {
     }
 
     async fn reach(&self) -> Result<()> {
-        self.0.pass().await
+        self.0.call().await?.answer(())
     }
 
     fn nodes(&self) -> Option<Arc<dyn Nodes>> {
@@ -175,13 +213,13 @@ struct LinkReads(Arc<Link>);
 #[async_trait]
 impl Nodes for Door {
     async fn register(&self, new: &NewNode) -> Result<()> {
-        self.0.pass().await?;
+        let call = self.0.call().await?;
         let meeting = &self.0.meeting;
         let NewNode { id, nonce, lease, name, version, started_at } = new.clone();
         let (acknowledged, renewed_at) = (Revision::ZERO, meeting.clock.now());
         let seen = SeenNode { id, nonce, acknowledged, lease, name, version, started_at, renewed_at };
         assert!(meeting.rows.lock().insert(id, seen).is_none(), "an id is used twice");
-        self.0.answer(())
+        call.answer(())
     }
 
     async fn renew(
@@ -192,11 +230,11 @@ impl Nodes for Door {
         followed: Followed,
         limit: u32,
     ) -> Result<Renewal> {
-        self.0.pass().await?;
+        let call = self.0.call().await?;
         let meeting = &self.0.meeting;
         {
             let mut rows = meeting.rows.lock();
-            let Some(row) = rows.get_mut(&id) else { return self.0.answer(Renewal::Fenced) };
+            let Some(row) = rows.get_mut(&id) else { return call.answer(Renewal::Fenced) };
             (row.nonce, row.renewed_at) = (nonce, meeting.clock.now());
             row.acknowledged = row.acknowledged.max(acknowledged);
         }
@@ -208,7 +246,7 @@ impl Nodes for Door {
         let hash = hash.filter(|_| !self.0.has_gone_back.swap(false, Ordering::SeqCst));
         self.0.renewals.fetch_add(1, Ordering::SeqCst);
         let (epoch, now) = (Epoch("one".into()), meeting.clock.now());
-        self.0.answer(Renewal::Renewed(Renewed { head, hash, entries, epoch, now }))
+        call.answer(Renewal::Renewed(Renewed { head, hash, entries, epoch, now }))
     }
 
     async fn acknowledge(&self, id: NodeId, acknowledged: Revision) -> Result<()> {
@@ -280,11 +318,6 @@ impl Peer {
         self.engine.verify(&ask).await.outcome.err().map(|denial| denial.refusal())
     }
 
-    /// Waits until the lease holds, or is over.
-    pub async fn waits_for_lease(&self, holds: bool) {
-        until(|| self.engine.is_ready() == holds).await;
-    }
-
     pub fn id(&self) -> Option<NodeId> {
         self.engine.standing().id
     }
@@ -296,6 +329,8 @@ pub struct Peers {
     pub opened: Opened,
     pub meeting: Arc<Meeting>,
     pub peers: Vec<Peer>,
+    /// How many failures have had the time since that they are tried again.
+    retried: AtomicU64,
 }
 
 impl Peers {
@@ -307,7 +342,7 @@ impl Peers {
         let store = Arc::clone(&opened.store) as Arc<dyn Store>;
         let (rows, hints) = (Mutex::default(), watch::Sender::new(0));
         let meeting = Arc::new(Meeting { rows, hints, store, clock });
-        let mut peers = Peers { site, opened, meeting, peers: Vec::new() };
+        let mut peers = Peers { site, opened, meeting, peers: Vec::new(), retried: AtomicU64::new(0) };
         for _ in 0..count {
             peers.add(0).await;
         }
@@ -329,18 +364,52 @@ impl Peers {
         self.peers.last().unwrap()
     }
 
-    /// Time passes, for the database and all nodes.
+    /// Time passes, for the database and all nodes. Calls that are under way may be given up as late.
     pub fn pass(&self, by: Duration) {
+        if by >= RETRY {
+            self.retried.store(self.failures(), Ordering::SeqCst);
+        }
         self.meeting.clock.pass(by);
         self.peers.iter().for_each(|peer| peer.clock.pass(by));
     }
 
-    /// The same; waits until some have renewed their leases, for which the time must have come.
+    fn failures(&self) -> u64 {
+        self.peers.iter().map(|peer| peer.link.failures.load(Ordering::SeqCst)).sum()
+    }
+
+    /// Lets others work until something is so. What fails meanwhile is tried again later on the nodes' own clocks, so a
+    /// little time passes whenever something has.
+    pub async fn until(&self, is_so: impl Fn() -> bool) {
+        loop {
+            until(|| is_so() || self.failures() > self.retried.load(Ordering::SeqCst)).await;
+            if is_so() {
+                return;
+            }
+            self.pass(RETRY);
+        }
+    }
+
+    /// Waits until the lease of a node holds.
+    pub async fn comes_back(&self, at: usize) {
+        self.until(|| self.peers[at].engine.is_ready()).await;
+    }
+
+    /// Time passes; waits until some have renewed their leases, for which the time must have come.
     pub async fn pass_and_renew(&self, by: Duration, which: &[usize]) {
-        let renewals = |at: &usize| self.peers[*at].link.renewals.load(Ordering::SeqCst);
+        let renewals = |at: &usize| self.peers[*at].link.renewals();
         let before: Vec<_> = which.iter().map(renewals).collect();
         self.pass(by);
-        until(|| which.iter().zip(&before).all(|(at, before)| renewals(at) > *before)).await;
+        self.until(|| which.iter().zip(&before).all(|(at, before)| renewals(at) > *before)).await;
+    }
+
+    /// Waits until some nodes have confirmed a change.
+    pub async fn confirmed(&self, revision: Revision, which: &[usize]) {
+        let ids: Vec<_> = which.iter().map(|at| self.peers[*at].id().unwrap()).collect();
+        until(|| {
+            let rows = self.meeting.rows.lock();
+            ids.iter().all(|id| rows.get(id).is_some_and(|row| row.acknowledged >= revision))
+        })
+        .await;
     }
 
     pub async fn mint(&self, count: usize) -> Vec<Minted> {
