@@ -195,3 +195,49 @@ fn a_lease_is_renewed_well_before_it_ends() {
     let refusal = lease("[node]\nlease_milliseconds = 1000\nrenew_milliseconds = 500").unwrap_err().message;
     assert!(refusal.contains("node.renew_milliseconds") && refusal.contains("at most 333"), "{refusal}");
 }
+
+/// A file under `deploy/`.
+fn shipped(path: &str) -> String {
+    std::fs::read_to_string(format!("{}/../../deploy/{path}", env!("CARGO_MANIFEST_DIR"))).unwrap()
+}
+
+#[test]
+fn the_compose_file_sets_what_there_is_to_set() {
+    let compose = shipped("compose.yaml");
+    let pairs = compose.lines().filter_map(|line| line.trim().strip_prefix("KEYWARD_")?.split_once(": "));
+    let pairs: Vec<_> = pairs.map(|(name, value)| (format!("KEYWARD_{name}"), value.trim_matches('"'))).collect();
+    assert!(pairs.len() > 10, "{pairs:?}");
+    let of_a_node: std::collections::BTreeMap<_, _> = pairs.iter().map(|(name, value)| (&**name, *value)).collect();
+    let environment = Environment::from_pairs(of_a_node);
+    let config = Config::load(&Vec::new(), None, &environment).unwrap();
+    assert!(config.database().is_some() && config.notice() > std::time::Duration::ZERO);
+}
+
+#[test]
+fn the_board_shows_metrics_that_there_are() {
+    let board = shipped("grafana/keyward.json");
+    let mut sources = String::new();
+    for krate in ["store", "verify", "edge", "control", "keyward"] {
+        read_sources(format!("{}/../{krate}/src", env!("CARGO_MANIFEST_DIR")).as_ref(), &mut sources);
+    }
+    let is_of_a_name = |c: char| c.is_ascii_lowercase() || c == '_';
+    let shown =
+        board.match_indices("keyward_").map(|(at, _)| board[at..].split(|c| !is_of_a_name(c)).next().unwrap());
+    let suffixes = ["_bucket", "_count", "_sum"];
+    for name in shown {
+        let metric = suffixes.iter().find_map(|suffix| name.strip_suffix(suffix)).unwrap_or(name);
+        assert!(sources.contains(&format!("\"{metric}\"")), "the board shows {metric}, which nothing counts");
+    }
+}
+
+fn read_sources(folder: &std::path::Path, into: &mut String) {
+    for entry in std::fs::read_dir(folder).unwrap().flatten() {
+        match entry.path() {
+            path if path.is_dir() => read_sources(&path, into),
+            path if path.extension().is_some_and(|found| found == "rs") => {
+                into.push_str(&std::fs::read_to_string(path).unwrap());
+            }
+            _ => {}
+        }
+    }
+}
