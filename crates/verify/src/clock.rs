@@ -143,3 +143,129 @@ impl Clock for NodeClock {
         self.machine.boottime_nanos()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: i64 = 1_000_000_000;
+
+    /// A machine whose wall clock shows the same for ever; only CLOCK_BOOTTIME goes on.
+    #[derive(Default)]
+    struct Machine(AtomicI64);
+
+    impl Clock for Machine {
+        fn now(&self) -> Timestamp {
+            Timestamp::from_millis(0)
+        }
+
+        fn boottime_nanos(&self) -> i64 {
+            self.0.load(Ordering::SeqCst)
+        }
+    }
+
+    /// A node's clock, and what its database's shows: `ahead` nanoseconds more than CLOCK_BOOTTIME.
+    struct Node {
+        machine: Arc<Machine>,
+        clock: NodeClock,
+        told: Timestamp,
+    }
+
+    impl Node {
+        fn measured(ahead: i64) -> Node {
+            let machine = Arc::new(Machine::default());
+            let clock = NodeClock::new(Arc::clone(&machine) as Arc<dyn Clock>);
+            let mut node = Node { machine, clock, told: Timestamp::from_millis(0) };
+            node.measure(ahead, 0, 0);
+            node.told = node.clock.now();
+            node
+        }
+
+        /// Asks the database, which takes `there` and `back`.
+        fn measure(&mut self, ahead: i64, there: i64, back: i64) {
+            let sent = self.machine.boottime_nanos();
+            self.pass(there);
+            let shown = Timestamp::from_millis((self.machine.boottime_nanos() + ahead) / 1_000_000);
+            self.pass(back);
+            self.clock.measured(sent, self.machine.boottime_nanos(), shown);
+            self.look();
+        }
+
+        /// Time passes; the clock is looked at and must not have gone back.
+        fn pass(&mut self, nanos: i64) {
+            self.machine.0.fetch_add(nanos, Ordering::SeqCst);
+            self.look();
+        }
+
+        fn look(&mut self) {
+            let now = self.clock.now();
+            assert!(now >= self.told, "{now} was told after {}", self.told);
+            self.told = now;
+        }
+
+        /// How far this clock is ahead of the database's, in milliseconds.
+        fn error(&self, ahead: i64) -> i64 {
+            self.clock.now().as_millis() - (self.machine.boottime_nanos() + ahead) / 1_000_000
+        }
+    }
+
+    #[test]
+    fn l08_an_expiry_is_never_off_by_a_second_however_slow_answers_are() {
+        let ahead = 1_000_000 * SECOND;
+        let mut node = Node::measured(ahead);
+        for (there, back) in [(0, SECOND), (SECOND, 0), (SECOND / 2, SECOND / 2), (1, 1), (0, SECOND), (SECOND, 0)]
+        {
+            for _ in 0..5 {
+                node.measure(ahead, there, back);
+                assert!(node.error(ahead).abs() <= 500, "{there} {back}: {}", node.error(ahead));
+                node.pass(2 * SECOND);
+            }
+        }
+    }
+
+    #[test]
+    fn l08_a_clock_that_is_behind_is_set_right_at_once() {
+        let ahead = 1_000_000 * SECOND;
+        let mut node = Node::measured(ahead);
+        node.measure(ahead + 3 * SECOND, 0, 0);
+        assert_eq!(node.error(ahead + 3 * SECOND), 0);
+    }
+
+    #[test]
+    fn l08_a_clock_that_is_ahead_goes_slower_until_it_is_right_and_never_back() {
+        let (before, after) = (1_000_000 * SECOND, 999_997 * SECOND);
+        let mut node = Node::measured(before);
+        node.measure(after, 0, 0);
+        assert_eq!(node.error(after), 3_000, "what was told is not taken back");
+        let mut error = 3_000;
+        for _ in 0..600 {
+            node.pass(SECOND / 10);
+            node.measure(after, 0, 0);
+            assert!(node.error(after) <= error, "it does not get worse");
+            error = node.error(after);
+        }
+        assert!((0..1_000).contains(&error), "{error} ms after a minute");
+        let told = node.clock.now();
+        node.pass(SECOND);
+        let went = node.clock.now().since(told).as_millis();
+        assert!((500..=1_000).contains(&went), "it went on by {went} ms in a second");
+    }
+
+    #[test]
+    fn l08_without_another_look_a_clock_loses_what_it_was_ahead_and_no_more() {
+        let (before, after) = (1_000_000 * SECOND, 999_999 * SECOND);
+        let mut node = Node::measured(before);
+        node.measure(after, 0, 0);
+        for _ in 0..30 {
+            node.pass(SECOND);
+        }
+        assert_eq!(node.error(after), 0);
+    }
+
+    #[test]
+    fn until_it_is_measured_a_clock_shows_the_machines_time() {
+        let clock = NodeClock::new(Arc::new(Machine::default()));
+        assert_eq!(clock.now(), Timestamp::from_millis(0));
+        assert_eq!(clock.skew_millis(), 0);
+    }
+}
