@@ -5,14 +5,17 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use keyward_core::change::{Change, KeyChange, ManagementKeyChange, OrganizationChange, ProjectChange, ProjectRef};
+use keyward_core::clock::SystemEntropy;
 use keyward_core::decision::RequestFacts;
 use keyward_core::denial::Refusal;
 use keyward_core::scope::Scopes;
+use keyward_core::secret::management_key_format;
+use keyward_core::tenancy::ManagementKey;
 use keyward_verify::{Ask, By};
 
 use super::CONTRACT;
 use crate::support::meeting::{Peers, until};
-use crate::support::of_key;
+use crate::support::{of_key, ring};
 
 #[tokio::test]
 async fn l01_a_revoke_is_in_force_on_every_node_when_it_returns() {
@@ -120,18 +123,47 @@ async fn l05_suspending_a_project_or_its_organization_is_in_force_elsewhere_when
 }
 
 #[tokio::test]
-async fn l05_a_contract_and_a_management_key_are_in_force_elsewhere_when_the_call_returns() {
+async fn l05_a_contract_is_in_force_elsewhere_when_the_call_returns() {
     let nodes = Peers::start(2, CONTRACT).await;
     let key = nodes.known_key().await;
     let contract = super::support::site::contract_with("[plans.one]\ntitle = \"One\"\naccess = false\n");
     nodes.change(0, super::support::site::api_of(&nodes.opened.world, &contract)).await;
     assert_eq!(nodes.peers[1].refusal(&key.secret).await, Some(Refusal::PlanForbids));
+    nodes.stop().await;
+}
 
-    let managing = nodes.opened.world.management_key("for a test").await;
-    nodes.meeting.hint();
-    let revoked = Change::ManagementKey { id: managing.id, what: ManagementKeyChange::Revoked };
-    nodes.change(0, revoked).await;
-    assert!(nodes.peers.iter().all(|peer| peer.engine.standing().applied == peer.engine.standing().seen_head));
+#[tokio::test]
+async fn l05_a_lower_plan_is_in_force_elsewhere_when_the_call_returns() {
+    let lower =
+        "[plans.two]\ntitle = \"Two\"\n[plans.two.rates]\neach = { limit = 1, per = \"1h\", by = \"key\" }\n";
+    let nodes = Peers::start(2, &format!("{CONTRACT}{lower}")).await;
+    let key = nodes.known_key().await;
+    let project = nodes.project();
+    let of = ProjectRef { id: project.id, organization: project.organization, api: project.api.clone() };
+    let what = ProjectChange::PlanSet { plan: "two".into() };
+    nodes.change(0, Change::Project { of, what }).await;
+    assert_eq!(nodes.peers[1].refusal(&key.secret).await, None);
+    assert_eq!(nodes.peers[1].refusal(&key.secret).await, Some(Refusal::RateLimited));
+    nodes.stop().await;
+}
+
+#[tokio::test]
+async fn l05_a_revoked_management_key_is_refused_elsewhere_when_the_call_returns() {
+    let nodes = Peers::start(2, CONTRACT).await;
+    let minted = management_key_format().mint(&ring(&[1]), nodes.project().id, &SystemEntropy);
+    let blank = nodes.opened.world.new_management_key("for a test");
+    let key = ManagementKey { digest: minted.digest, hint: minted.hint, ..blank };
+    let id = key.id;
+    let created = ManagementKeyChange::Created { key: Box::new(key) };
+    nodes.change(0, Change::ManagementKey { id, what: created }).await;
+    for peer in &nodes.peers {
+        assert_eq!(peer.engine.authenticate(minted.secret.expose()).await.unwrap().id, id);
+    }
+    nodes.change(0, Change::ManagementKey { id, what: ManagementKeyChange::Revoked }).await;
+    for peer in &nodes.peers {
+        let denial = peer.engine.authenticate(minted.secret.expose()).await.unwrap_err();
+        assert_eq!(denial.refusal(), Refusal::Revoked);
+    }
     nodes.stop().await;
 }
 
