@@ -233,6 +233,34 @@ async fn l11_nodes_that_run_notice_a_dump_put_back_and_make_it_good_once() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn l11_thousands_of_lost_revocations_are_made_again() {
+    let fixture = PostgresFixture::new();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("dump");
+    let (a, world) = fixture.world("a").await;
+    let mut on_a = Follower::begin(&a).await;
+    let project = world.project("one").await;
+    let made: Vec<Key> = (0..3_000).map(|_| world.new_key(&project)).collect();
+    for made in made.chunks(500) {
+        world.propose(made.iter().map(|key| created_key(&project, key)).collect()).await.unwrap();
+        on_a.follow().await;
+    }
+    on_a.follow().await;
+    dump(&fixture.server, "keyward", &file);
+    for made in made.chunks(500) {
+        revoke(&world, &project, made).await;
+        on_a.follow().await;
+    }
+    put_back(&fixture.server, "keyward", &file);
+    is_read_again(&a).await;
+    assert_eq!(on_a.nodes.replay().await.unwrap(), Replayed { changes: 3_000, unreadable: 0 });
+    assert!(are_revoked(&world, &made[..3]).await && are_revoked(&world, &made[2_997..]).await);
+    // Changes go on as ever after it.
+    world.key(&project).await;
+    assert!(is_intact(&a).await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn l12_a_standby_that_lagged_takes_over_and_revocations_are_made_again() {
     let fixture = PostgresFixture::with(ServerOptions { is_durable: true, settings: Vec::new() });
     let proxy = Proxy::to(fixture.server.port()).await;

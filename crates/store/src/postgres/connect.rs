@@ -44,16 +44,21 @@ pub(super) struct Patience {
     pub(super) lock: u32,
     /// For one statement, in milliseconds.
     pub(super) statement: u32,
+    /// For the next statement of a transaction, in milliseconds: past it the transaction is ended, so that a client that
+    /// stops holds no lock for long.
+    pub(super) idle: u32,
 }
 
 /// Changes: longer than a node that stops while it holds the head's lock is let hold it.
-pub(super) const CHANGES: Patience = Patience { lock: 2_500, statement: 5_000 };
+pub(super) const CHANGES: Patience = Patience { lock: 2_500, statement: 5_000, idle: 1_500 };
 /// What is read, and what is written beside the changes.
-pub(super) const ORDINARY: Patience = Patience { lock: 2_500, statement: 5_000 };
+pub(super) const ORDINARY: Patience = Patience { lock: 2_500, statement: 5_000, idle: 1_500 };
 /// What nodes live by.
-pub(super) const NODES: Patience = Patience { lock: 1_000, statement: 1_500 };
+pub(super) const NODES: Patience = Patience { lock: 1_000, statement: 1_500, idle: 1_500 };
 /// Verifying, copying: as long as it takes.
-pub(super) const ENDLESS: Patience = Patience { lock: 2_500, statement: 0 };
+pub(super) const ENDLESS: Patience = Patience { lock: 2_500, statement: 0, idle: 1_500 };
+/// Making again what was lost, which may be much: another node may be at it too, and is waited for.
+pub(super) const REPLAYING: Patience = Patience { lock: 60_000, statement: 60_000, idle: 10_000 };
 
 /// A database, and how to get to it.
 #[derive(Clone)]
@@ -135,12 +140,12 @@ pub(super) fn too_slow(doing: &str) -> sqlx::Error {
     ))
 }
 
-/// Sets a connection up. A transaction whose client stops is ended after a while, so that it holds no lock for long.
+/// Sets a connection up.
 async fn set_up(connection: &mut PgConnection, patience: Patience) -> sqlx::Result<()> {
-    let Patience { lock, statement } = patience;
+    let Patience { lock, statement, idle } = patience;
     let settings = format!(
         "SET synchronous_commit = on; SET default_transaction_isolation = 'read committed';
-         SET client_min_messages = warning; SET idle_in_transaction_session_timeout = 1500;
+         SET client_min_messages = warning; SET idle_in_transaction_session_timeout = {idle};
          SET lock_timeout = {lock}; SET statement_timeout = {statement};
          SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 3"
     );

@@ -172,17 +172,13 @@ pub(super) async fn remake(
         timeline.push(records.connection, records.log_keys, line.clone()).await?;
     }
     let unreadable = plan.unreadable + timeline.unreadable;
-    // Only has to be above every revision in the log.
-    let mut revision = batch.head().revision;
-    let mut again = Vec::new();
-    for (change, belief) in timeline.finish(&[]) {
-        // What is remembered was read from the log: it did happen.
-        let belief = if belief == Belief::MayHaveHappened { Belief::Happened } else { belief };
-        revision = revision.next();
-        again.extend(replay::consider(batch.records(), (change, belief), at, revision).await?);
-    }
-    // It was only thought through: made, it is by the proposal.
-    batch.records().refuse();
+    // What is remembered was read from the log: it did happen.
+    let lost = timeline.finish(&[]).map(|(change, belief)| match belief {
+        Belief::MayHaveHappened => (change, Belief::Happened),
+        belief => (change, belief),
+    });
+    let revision = batch.head().revision;
+    let again = replay::consider_all(batch.records(), lost.collect(), at, revision).await?;
     let changes = again.len() as u64;
     let made = Made { replayed: Replayed { changes, unreadable }, was_lost: true, is_written: true };
     if again.is_empty() && noted > 0 {

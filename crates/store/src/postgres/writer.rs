@@ -15,7 +15,7 @@ use sqlx::Executor;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
-use super::connect::{CHANGES, Target, too_slow};
+use super::connect::{CHANGES, Patience, REPLAYING, Target, too_slow};
 use super::error::{Cause, write_failure};
 use super::moved::Moved;
 use super::reconcile::{self, Made, Plan};
@@ -28,6 +28,8 @@ use crate::head::HeadOfLog;
 
 /// How long everything before the COMMIT may take.
 const BEFORE_COMMIT: Duration = Duration::from_secs(6);
+/// The same, where what was lost is made again: until it is, nodes refuse, so it is not given up for being much.
+const BEFORE_REPLAY: Duration = Duration::from_secs(300);
 /// How long the reply to a COMMIT is waited for before it is looked up.
 const AT_COMMIT: Duration = Duration::from_secs(5);
 /// How long is tried to find out what became of a COMMIT.
@@ -57,6 +59,10 @@ pub(super) struct Writer {
 /// What a transaction does before its COMMIT.
 trait Work {
     type Done;
+    /// How long it may take.
+    const TAKES: Duration;
+    /// What its connection is set up with.
+    const PATIENCE: Patience;
 
     /// Makes it on an open batch; none where nothing is to be committed.
     async fn make(&self, batch: &mut Batch<'_>) -> std::result::Result<(Self::Done, bool), Refusal>;
@@ -66,6 +72,8 @@ struct Proposals(Vec<Proposal>);
 
 impl Work for Proposals {
     type Done = Vec<Result<Vec<Entry>>>;
+    const TAKES: Duration = BEFORE_COMMIT;
+    const PATIENCE: Patience = CHANGES;
 
     async fn make(&self, batch: &mut Batch<'_>) -> std::result::Result<(Self::Done, bool), Refusal> {
         match batch.foresee(&self.0).await {
@@ -93,6 +101,8 @@ struct Replaying<'a> {
 
 impl Work for Replaying<'_> {
     type Done = Made;
+    const TAKES: Duration = BEFORE_REPLAY;
+    const PATIENCE: Patience = REPLAYING;
 
     async fn make(&self, batch: &mut Batch<'_>) -> std::result::Result<(Made, bool), Refusal> {
         let made = reconcile::remake(batch, self.plan, self.at).await?;
@@ -126,7 +136,10 @@ impl Writer {
                     Command::Commit(proposal, answer) => proposals.push((*proposal, answer)),
                     Command::Replay(plan, at, answer) => {
                         self.commit(std::mem::take(&mut proposals)).await;
+                        // On a connection with a patience of its own, for this alone.
+                        self.connection = None;
                         let done = self.transact(&Replaying { plan: &plan, at }).await;
+                        self.connection = None;
                         let _ = answer.send(done);
                     }
                     Command::Close(closed) => {
@@ -165,7 +178,7 @@ impl Writer {
         for tried in 1.. {
             match self.try_once(work).await {
                 Ok(done) => return Ok(done),
-                Err(Failed::Again(_)) if tried < TRIES && began.elapsed() < BEFORE_COMMIT => {}
+                Err(Failed::Again(_)) if tried < TRIES && began.elapsed() < W::TAKES => {}
                 Err(Failed::Nothing(error) | Failed::Again(error) | Failed::Unknown(error)) => {
                     self.moved.set_full(matches!(error, StoreError::Full(_)));
                     self.moved.set_stuck(matches!(error, StoreError::Unavailable(_) | StoreError::Unknown(_)));
@@ -181,12 +194,11 @@ impl Writer {
         let was_open = self.connection.is_some();
         let mut connection = match self.connection.take() {
             Some(connection) => connection,
-            None => self.target.connect(CHANGES).await.map_err(|error| {
+            None => self.target.connect(W::PATIENCE).await.map_err(|error| {
                 Failed::Nothing(StoreError::Unavailable(format!("the database cannot be reached: {error}")))
             })?,
         };
-        let made =
-            timeout(BEFORE_COMMIT, before_commit(&mut connection, &self.log_keys, self.notifies, work)).await;
+        let made = timeout(W::TAKES, before_commit(&mut connection, &self.log_keys, self.notifies, work)).await;
         let (done, head, changes) = match made {
             Ok(Ok(made)) => made,
             Ok(Err(Refusal::Proposal(error))) => {

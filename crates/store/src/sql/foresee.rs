@@ -37,24 +37,38 @@ pub(crate) async fn read(records: &mut Records<'_>, proposals: &[Proposal]) -> R
     for proposal in proposals {
         asked.add(proposal);
     }
-    records.fetch_requests(&asked.requests).await?;
-    records.fetch::<Api>(&asked.apis).await?;
-    records.fetch::<Organization>(&asked.organizations).await?;
-    records.fetch::<Project>(&asked.projects).await?;
-    records.fetch::<Key>(&asked.keys).await?;
-    records.fetch::<ManagementKey>(&asked.management_keys).await?;
-    records.fetch::<Person>(&asked.people).await?;
-    records.fetch::<Invitation>(&asked.invitations).await?;
-    records.fetch_emails(&asked.emails).await?;
-    records.fetch_holders(DigestKind::Invitation, &asked.invitation_digests).await?;
-    records.fetch_holders(DigestKind::Key, &asked.digests).await?;
-    records.fetch_holders(DigestKind::ManagementKey, &asked.management_digests).await?;
-    asked.live_keys.sort_unstable();
-    asked.live_keys.dedup();
-    records.fetch_live_keys(&asked.live_keys).await
+    asked.read(records).await
+}
+
+/// Reads what making these changes needs.
+pub(crate) async fn read_for<'c>(
+    records: &mut Records<'_>,
+    changes: impl Iterator<Item = &'c Change>,
+) -> Result<(), Refusal> {
+    let mut asked = Asked::default();
+    changes.for_each(|change| asked.add_change(change));
+    asked.read(records).await
 }
 
 impl Asked {
+    async fn read(mut self, records: &mut Records<'_>) -> Result<(), Refusal> {
+        records.fetch_requests(&self.requests).await?;
+        records.fetch::<Api>(&self.apis).await?;
+        records.fetch::<Organization>(&self.organizations).await?;
+        records.fetch::<Project>(&self.projects).await?;
+        records.fetch::<Key>(&self.keys).await?;
+        records.fetch::<ManagementKey>(&self.management_keys).await?;
+        records.fetch::<Person>(&self.people).await?;
+        records.fetch::<Invitation>(&self.invitations).await?;
+        records.fetch_emails(&self.emails).await?;
+        records.fetch_holders(DigestKind::Invitation, &self.invitation_digests).await?;
+        records.fetch_holders(DigestKind::Key, &self.digests).await?;
+        records.fetch_holders(DigestKind::ManagementKey, &self.management_digests).await?;
+        self.live_keys.sort_unstable();
+        self.live_keys.dedup();
+        records.fetch_live_keys(&self.live_keys).await
+    }
+
     fn add(&mut self, proposal: &Proposal) {
         if let Some(request) = &proposal.idempotency {
             self.requests.push((request.caller.clone(), request.key.clone()));

@@ -13,14 +13,39 @@ use keyward_core::key::{Key, KeyState};
 use keyward_core::people::{Invitation, InvitationState, Person};
 use keyward_core::tenancy::{Api, ManagementKey, Organization, Project, TenantState};
 
+use super::foresee;
 use super::narrowing;
 use super::people::unlink;
 use super::records::{DigestKind, Records, Refusal};
 use super::timeline::Belief;
 
+/// What is to be done again of changes that were lost, one after the other. `head` is the log's last revision.
+pub(crate) async fn consider_all(
+    records: &mut Records<'_>,
+    lost: Vec<(Change, Belief)>,
+    at: Timestamp,
+    head: Revision,
+) -> Result<Vec<Change>, Refusal> {
+    match foresee::read_for(records, lost.iter().map(|(change, _)| change)).await {
+        // A record that cannot be read is met again where it is needed.
+        Ok(()) | Err(Refusal::Proposal(_)) => {}
+        Err(error) => return Err(error),
+    }
+    // Only has to be above every revision in the log.
+    let mut revision = head;
+    let mut again = Vec::new();
+    for (change, belief) in lost {
+        revision = revision.next();
+        again.extend(consider(records, (change, belief), at, revision).await?);
+    }
+    // It was only thought through: made, it is by the proposal.
+    records.refuse();
+    Ok(again)
+}
+
 /// What is to be done again of a change; none where it makes no sense any more. The records in memory move on
 /// by it. `revision` only has to grow from call to call.
-pub(crate) async fn consider(
+async fn consider(
     records: &mut Records<'_>,
     (change, belief): (Change, Belief),
     at: Timestamp,

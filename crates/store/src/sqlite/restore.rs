@@ -272,16 +272,9 @@ async fn plan(
     }
     let since = timeline.since;
     unreadable += timeline.unreadable;
-    // Only has to be above every revision in the backup.
-    let mut revision = batch.head().revision;
-    let mut again = Vec::new();
-    for (change, belief) in timeline.finish(heads) {
-        revision = revision.next();
-        let wanted = replay::consider(batch.records(), (change, belief), at, revision).await;
-        again.extend(wanted.map_err(refused(&path))?);
-    }
-    // It was only thought through: made, it is by the proposal.
-    batch.records().refuse();
+    let revision = batch.head().revision;
+    let lost = timeline.finish(heads).collect();
+    let again = replay::consider_all(batch.records(), lost, at, revision).await.map_err(refused(&path))?;
     let passed_over = since - again.len() as u64;
     Ok((again, JournalFound::Read { since, passed_over, unreadable }))
 }
