@@ -271,7 +271,7 @@ async fn nobody_keeps_a_session_that_began_while_they_were_disabled() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_was_remembered_is_written_once_and_a_failing_journal_stops_nobody() {
+async fn what_was_remembered_is_written_once_and_what_the_journal_cannot_take_is_not() {
     let fixture = PostgresFixture::new();
     let (store, world) = fixture.world("a").await;
     let project = world.project("one").await;
@@ -293,11 +293,17 @@ async fn what_was_remembered_is_written_once_and_a_failing_journal_stops_nobody(
     let nodes = store.nodes().unwrap();
     nodes.remember(&entries).await.unwrap();
     assert_eq!(std::fs::read_to_string(&journal).unwrap(), written, "nor after a restart");
-    std::fs::rename(&journal, journal.with_extension("gone")).unwrap();
+    let gone = journal.with_extension("gone");
+    std::fs::rename(&journal, &gone).unwrap();
     let key = world.key(&project).await;
     let entry = world.make(revoked_key(&project, key.id)).await;
-    nodes.remember(&[entry]).await.unwrap();
+    let refused = nodes.remember(std::slice::from_ref(&entry)).await;
+    assert!(matches!(refused, Err(StoreError::Unavailable(_))), "{refused:?}");
     assert!(!journal.exists());
+    // Nothing was passed over: it is written once it can be.
+    std::fs::rename(&gone, &journal).unwrap();
+    nodes.remember(&[entry]).await.unwrap();
+    assert_eq!(std::fs::read_to_string(&journal).unwrap().lines().count(), 2);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -199,16 +199,15 @@ impl Nodes for Meeting {
     }
 
     async fn remember(&self, entries: &[Entry]) -> Result<()> {
-        let wanted = self.witness.unknown(entries);
-        if wanted.is_empty() {
+        let unkept = self.witness.unknown(entries);
+        if unkept.wanted.is_empty() {
             return Ok(());
         }
         let mut lent = self.lend().await?;
-        let lines = self.witness.lines(&mut lent, &wanted);
+        let lines = self.witness.lines(&mut lent, &unkept);
         let lines = timeout(PATIENCE, lines).await.unwrap_or_else(|_| Err(StoreError::Unavailable(SLOW.into())))?;
         lent.give_back();
-        self.witness.keep(lines).await;
-        Ok(())
+        self.witness.keep(&unkept, lines).await
     }
 
     async fn replay(&self) -> Result<Replayed> {

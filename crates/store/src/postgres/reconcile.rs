@@ -91,8 +91,9 @@ impl Reconciler {
             let entries = log::since(&mut connection, &self.witness.log_keys, after, ENTRIES).await?;
             let Some(last) = entries.last() else { break };
             after = last.revision;
-            let lines = self.witness.lines(&mut connection, &self.witness.unknown(&entries)).await?;
-            self.witness.keep(lines).await;
+            let unkept = self.witness.unknown(&entries);
+            let lines = self.witness.lines(&mut connection, &unkept).await?;
+            self.witness.keep(&unkept, lines).await?;
         }
         let seen = self.moved.newest();
         self.witness.drop_untrue_heads(&mut connection, (seen, self.clock.now())).await?;

@@ -15,7 +15,7 @@ use super::error::read_failure;
 use super::sql::batch::read_head;
 use super::sql::verify::find_hash;
 use crate::files::heads;
-use crate::files::journal::{Journal, JournalLine};
+use crate::files::journal::{self, Journal, JournalLine};
 use crate::files::place::Place;
 use crate::head::HeadOfLog;
 
@@ -33,6 +33,15 @@ struct Kept {
     journal: Journal,
     /// Up to here it holds every restrictive change that was to be remembered.
     newest: Revision,
+    /// Counts how often the log went back: what was found out before is of a past that is gone.
+    past: u64,
+}
+
+/// Restrictive changes that the journal does not hold yet.
+pub(super) struct Unkept {
+    pub(super) wanted: Vec<Wanted>,
+    /// Of which past of the log they are.
+    past: u64,
 }
 
 /// A restrictive change that the journal does not hold yet.
@@ -53,12 +62,15 @@ impl Witness {
         newest: Revision,
     ) -> Self {
         let signed = Arc::new(Mutex::new(Revision(-1)));
-        Witness { place, store, log_keys, kept: Arc::new(Mutex::new(Kept { journal, newest })), signed }
+        Witness { place, store, log_keys, kept: Arc::new(Mutex::new(Kept { journal, newest, past: 0 })), signed }
     }
 
     /// Which of these are restrictive and not in the journal yet.
-    pub(super) fn unknown(&self, entries: &[Entry]) -> Vec<Wanted> {
-        let newest = self.kept.lock().unwrap_or_else(PoisonError::into_inner).newest;
+    pub(super) fn unknown(&self, entries: &[Entry]) -> Unkept {
+        let (newest, past) = {
+            let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+            (kept.newest, kept.past)
+        };
         let mut wanted = Vec::new();
         let mut before: Option<&Entry> = None;
         for entry in entries {
@@ -71,13 +83,13 @@ impl Witness {
                 wanted.push(Wanted { revision: entry.revision, hash: entry.hash, previous, body });
             }
         }
-        wanted
+        Unkept { wanted, past }
     }
 
     /// The journal's lines of these: each for itself, so that a restore to any entry keeps what came after it.
-    pub(super) async fn lines(&self, connection: &mut Connection, wanted: &[Wanted]) -> Result<Vec<JournalLine>> {
-        let mut lines = Vec::with_capacity(wanted.len());
-        for Wanted { revision, hash, previous, body } in wanted {
+    pub(super) async fn lines(&self, connection: &mut Connection, unkept: &Unkept) -> Result<Vec<JournalLine>> {
+        let mut lines = Vec::with_capacity(unkept.wanted.len());
+        for Wanted { revision, hash, previous, body } in &unkept.wanted {
             let before = Revision(revision.0 - 1);
             let previous = match previous {
                 Some(previous) => Some(*previous),
@@ -106,32 +118,47 @@ impl Witness {
         Ok(lines)
     }
 
-    /// Appends lines to the journal, durably. A journal that fails is an alarm, and no more: the change stands.
-    pub(super) async fn keep(&self, mut lines: Vec<JournalLine>) {
+    /// Appends the lines of these to the journal, durably. Those that it holds by now are left out.
+    ///
+    /// # Errors
+    /// `Full` where there is no room, `Unavailable` where it cannot be written otherwise, or where the log went back
+    /// since. None of them counts as kept then: whoever asked is not to acknowledge them.
+    pub(super) async fn keep(&self, unkept: &Unkept, mut lines: Vec<JournalLine>) -> Result<()> {
         let (kept, store, path) = (Arc::clone(&self.kept), self.store, self.place.journal());
+        let past = unkept.past;
         let written = tokio::task::spawn_blocking(move || {
             let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
+            if kept.past != past {
+                return Ok(false);
+            }
             lines.retain(|line| line.end().is_none_or(|(revision, _)| revision > kept.newest));
-            let Some(last) = lines.last().and_then(JournalLine::end) else { return Ok(()) };
+            let Some(last) = lines.last().and_then(JournalLine::end) else { return Ok(true) };
             kept.journal.append_all(&lines, store)?;
             kept.newest = last.0;
-            Ok(())
+            Ok(true)
         })
         .await
         .unwrap_or_else(|error| Err(std::io::Error::other(error)));
-        if let Err(error) = written {
-            metrics::counter!("keyward_store_journal_failed_total").increment(1);
-            tracing::error!(
-                %error, path = %path.display(),
-                "the journal of restrictive changes could not be written: should the database lose them, this node \
-                 cannot make them again; look at its disk"
-            );
-        }
+        let error = match written {
+            Ok(true) => return Ok(()),
+            Ok(false) => return Err(StoreError::Unavailable("the log went back meanwhile".into())),
+            Err(error) => error,
+        };
+        metrics::counter!("keyward_store_journal_failed_total").increment(1);
+        tracing::error!(
+            %error, path = %path.display(),
+            "the journal of restrictive changes could not be written: this node does not acknowledge them, and others \
+             wait for its lease; look at its disk"
+        );
+        let what = format!("the journal {} could not be written: {error}", path.display());
+        Err(if journal::is_full(&error) { StoreError::Full(what) } else { StoreError::Unavailable(what) })
     }
 
     /// The log went back: what is remembered from here on is what follows this entry.
     pub(super) fn go_back(&self, to: Revision) {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner).newest = to;
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.newest = to;
+        kept.past += 1;
     }
 
     /// The signed heads that this node keeps and that are its store's.
@@ -168,4 +195,44 @@ impl Witness {
 /// Whether a file is there.
 pub(super) fn is_there(path: &Path) -> bool {
     path.metadata().is_ok_and(|found| found.len() > 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use keyward_core::clock::SystemEntropy;
+    use keyward_core::log::GENESIS;
+
+    use super::*;
+
+    fn line(revision: i64) -> Vec<JournalLine> {
+        let mut line = JournalLine::after(HeadOfLog { revision: Revision(revision - 1), hash: GENESIS });
+        line.push(Revision(revision), GENESIS, GENESIS, "{}");
+        vec![line]
+    }
+
+    #[tokio::test]
+    async fn what_was_found_out_before_the_log_went_back_is_not_kept_after_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = Place::new(folder.path());
+        let journal = Journal::open(&place).unwrap();
+        let keys = LogKeys::new(&[1; 32], &[2; 32]);
+        let witness =
+            Witness::new(place.clone(), StoreId::random(&SystemEntropy), Arc::new(keys), journal, Revision(3));
+        let of_before = witness.unknown(&[]);
+        witness.keep(&of_before, line(5)).await.unwrap();
+        witness.go_back(Revision(2));
+        assert!(witness.keep(&of_before, line(9)).await.is_err());
+        let of_now = witness.unknown(&[]);
+        witness.keep(&of_now, line(4)).await.unwrap();
+        let kept = std::fs::read_to_string(place.journal()).unwrap();
+        assert_eq!(kept.lines().count(), 2, "{kept}");
+        // What cannot be written counts as not kept: it is written once it can be.
+        let away = folder.path().join("away");
+        std::fs::rename(place.journal(), &away).unwrap();
+        assert!(matches!(witness.keep(&of_now, line(6)).await, Err(StoreError::Unavailable(_))));
+        std::fs::rename(&away, place.journal()).unwrap();
+        witness.keep(&of_now, line(6)).await.unwrap();
+        let kept = std::fs::read_to_string(place.journal()).unwrap();
+        assert_eq!(kept.lines().count(), 3, "{kept}");
+    }
 }
