@@ -118,6 +118,10 @@ async fn what_cannot_be_opened_says_so_and_never_the_password() {
     assert!(matches!(refusal("mysql://keyward:s3cret@host/db".into()).await, PostgresError::Url { .. }));
     assert!(matches!(refusal(url("host:port/db")).await, PostgresError::Url { .. }));
     assert!(matches!(refusal(url("h/db?passwort=s3cret")).await, PostgresError::Url { .. }));
+    for question_mark in ["abc?s3cret", "abc?s3cret&def", "abc?s3cret=def"] {
+        let refusal = refusal(format!("postgres://keyward:{question_mark}@host/db")).await;
+        assert!(refusal.to_string().contains("%3F"), "{refusal}");
+    }
     assert!(matches!(refusal(url("127.0.0.1:1/keyward")).await, PostgresError::Unreachable { .. }));
     let here = format!("127.0.0.1:{}", fixture.server.port());
     let missing = refusal(url(&format!("{here}/nothing"))).await;

@@ -12,7 +12,7 @@ use super::error::{Cause, PostgresError};
 use super::{Connection, Db};
 
 /// A connection that idled longer is asked whether it is still there before it is used.
-const ASK_AFTER: Duration = Duration::from_secs(1);
+pub(super) const ASK_AFTER: Duration = Duration::from_secs(1);
 /// How long opening a connection may take.
 pub(super) const CONNECT: Duration = Duration::from_secs(2);
 /// The parameters of a URL that the driver knows.
@@ -79,7 +79,14 @@ impl Target {
         for parameter in parameters.split('&').filter(|parameter| !parameter.is_empty()) {
             let name = parameter.split('=').next().unwrap_or_default();
             if !PARAMETERS.contains(&name) && !name.starts_with("options") {
-                return Err(bad(format!("it has an unknown parameter {name:?}")));
+                // What is no name may be of a password with a question mark in it.
+                let is_name = !name.is_empty()
+                    && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'));
+                let is_password = parameters.contains('@');
+                return Err(bad(match is_name && !is_password {
+                    true => format!("it has an unknown parameter {name:?}"),
+                    false => "it has an unknown parameter; write a ? in a password as %3F".into(),
+                }));
             }
         }
         let mut options = PgConnectOptions::from_str(url).map_err(|error| bad(error.to_string()))?;

@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use keyward_core::change::Revision;
 use keyward_core::clock::{Clock, Entropy, SystemEntropy};
@@ -235,6 +235,7 @@ fn start(
     let writer = Writer {
         target: target.clone(),
         connection: None,
+        idle_since: Instant::now(),
         log_keys: options.log_keys.clone(),
         notifies: abilities.notifies,
         moved: Arc::clone(&moved),

@@ -24,7 +24,7 @@ use super::sql::replay;
 use super::sql::sessions::{self, SessionWrite};
 use super::sql::timeline::{Belief, Timeline};
 use super::sql::verify::find_hash;
-use super::witness::Witness;
+use super::witness::{Witness, in_time};
 use super::writer::Command;
 use crate::files::journal::{JournalLine, Lines};
 use crate::head::HeadOfLog;
@@ -88,11 +88,11 @@ impl Reconciler {
         self.witness.go_back(fork.revision);
         let mut after = fork.revision;
         loop {
-            let entries = log::since(&mut connection, &self.witness.log_keys, after, ENTRIES).await?;
+            let entries = in_time(log::since(&mut connection, &self.witness.log_keys, after, ENTRIES)).await?;
             let Some(last) = entries.last() else { break };
             after = last.revision;
             let unkept = self.witness.unknown(&entries);
-            let lines = self.witness.lines(&mut connection, &unkept).await?;
+            let lines = in_time(self.witness.lines(&mut connection, &unkept)).await?;
             self.witness.keep(&unkept, lines).await?;
         }
         let seen = self.moved.newest();
@@ -108,14 +108,14 @@ impl Reconciler {
         let mut fork = HeadOfLog { revision: Revision::ZERO, hash: GENESIS };
         let mut held = 0;
         for (number, end) in ends.iter().enumerate().rev() {
-            if find_hash(connection, end.revision).await? == Some(end.hash) {
+            if in_time(find_hash(connection, end.revision)).await? == Some(end.hash) {
                 (fork, held) = (*end, number + 1);
                 break;
             }
         }
         let newest = self.witness.heads().map_err(failed)?.into_iter().max_by_key(|signed| signed.head.revision);
         let is_head_lost = match newest {
-            Some(newest) => find_hash(connection, newest.head.revision).await? != Some(newest.head.hash.0),
+            Some(newest) => in_time(find_hash(connection, newest.head.revision)).await? != Some(newest.head.hash.0),
             None => false,
         };
         if held == ends.len() && !is_head_lost {

@@ -1,14 +1,17 @@
 //! What a node keeps of the log in its own folder: the restrictive changes, and signed heads. They outlive the database's
 //! restore or failover, and show what it lost.
 
+use std::future::Future;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use keyward_core::change::{Entry, Revision};
 use keyward_core::clock::Timestamp;
 use keyward_core::id::StoreId;
 use keyward_core::log::{LogKeys, SignedHead};
 use keyward_core::store::{Result, StoreError};
+use tokio::time::timeout;
 
 use super::Connection;
 use super::error::read_failure;
@@ -18,6 +21,9 @@ use crate::files::heads;
 use crate::files::journal::{self, Journal, JournalLine};
 use crate::files::place::Place;
 use crate::head::HeadOfLog;
+
+/// How long one step of a comparison with the database may take.
+const STEP: Duration = Duration::from_secs(10);
 
 /// The two files of a node.
 pub(super) struct Witness {
@@ -177,10 +183,10 @@ impl Witness {
     ) -> Result<()> {
         let path = self.place.heads();
         let failed = |error: std::io::Error| StoreError::Unavailable(format!("{}: {error}", path.display()));
-        let head = read_head(connection).await.map_err(read_failure)?;
+        let head = in_time(async { read_head(connection).await.map_err(read_failure) }).await?;
         let mut kept = Vec::new();
         for signed in self.heads().map_err(failed)? {
-            if find_hash(connection, signed.head.revision).await? == Some(signed.head.hash.0) {
+            if in_time(find_hash(connection, signed.head.revision)).await? == Some(signed.head.hash.0) {
                 kept.push(signed);
             }
         }
@@ -190,6 +196,12 @@ impl Witness {
         *signed = seen.max(head.revision).max(*signed);
         Ok(())
     }
+}
+
+/// Waits for one step, but not for ever: the database's host may be gone.
+pub(super) async fn in_time<T>(step: impl Future<Output = Result<T>>) -> Result<T> {
+    let slow = || Err(StoreError::Unavailable("the database did not answer in time".into()));
+    timeout(STEP, step).await.unwrap_or_else(|_| slow())
 }
 
 /// Whether a file is there.

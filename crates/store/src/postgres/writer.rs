@@ -15,11 +15,11 @@ use sqlx::Executor;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
-use super::connect::{CHANGES, Patience, REPLAYING, Target, too_slow};
+use super::connect::{ASK_AFTER, CHANGES, Patience, REPLAYING, Target, too_slow};
 use super::error::{Cause, write_failure};
 use super::moved::Moved;
 use super::reconcile::{self, Made, Plan};
-use super::sql::batch::{Batch, roll_back};
+use super::sql::batch::Batch;
 use super::sql::records::Refusal;
 use super::sql::verify::find_hash;
 use super::{Connection, dialect};
@@ -49,6 +49,8 @@ pub(super) struct Writer {
     pub(super) target: Target,
     /// None where it is to be opened anew.
     pub(super) connection: Option<Connection>,
+    /// Since when it is not used.
+    pub(super) idle_since: Instant,
     pub(super) log_keys: Arc<LogKeys>,
     pub(super) batch_max: usize,
     /// Whether the database passes hints on.
@@ -190,9 +192,10 @@ impl Writer {
     }
 
     async fn try_once<W: Work>(&mut self, work: &W) -> std::result::Result<W::Done, Failed> {
-        // One that idled may have been closed by the other end: that is found out here, where it costs nothing.
-        let was_open = self.connection.is_some();
-        let mut connection = match self.connection.take() {
+        let open = self.take().await;
+        // It may have been closed by the other end: that is found out here, where it costs nothing.
+        let was_open = open.is_some();
+        let mut connection = match open {
             Some(connection) => connection,
             None => self.target.connect(W::PATIENCE).await.map_err(|error| {
                 Failed::Nothing(StoreError::Unavailable(format!("the database cannot be reached: {error}")))
@@ -202,17 +205,14 @@ impl Writer {
         let (done, head, changes) = match made {
             Ok(Ok(made)) => made,
             Ok(Err(Refusal::Proposal(error))) => {
-                roll_back(&mut connection).await;
-                self.connection = Some(connection);
+                self.put_back(connection, true).await;
                 return Err(Failed::Nothing(error));
             }
             Ok(Err(Refusal::Database(error))) => {
                 let failure = write_failure(&error);
                 let cause = Cause::of(&error);
-                if cause != Cause::Gone
-                    && timeout(LOOK, connection.execute("ROLLBACK")).await.is_ok_and(|r| r.is_ok())
-                {
-                    self.connection = Some(connection);
+                if cause != Cause::Gone {
+                    self.put_back(connection, true).await;
                 }
                 return Err(match cause {
                     Cause::Again => Failed::Again(failure),
@@ -224,14 +224,13 @@ impl Writer {
         };
         let Some(head) = head else {
             // Nothing to commit.
-            roll_back(&mut connection).await;
-            self.connection = Some(connection);
+            self.put_back(connection, true).await;
             return Ok(done);
         };
         match timeout(AT_COMMIT, connection.execute("COMMIT")).await {
-            Ok(Ok(_)) => self.connection = Some(connection),
+            Ok(Ok(_)) => self.put_back(connection, false).await,
             Ok(Err(error)) if Cause::of(&error) == Cause::Again => {
-                self.connection = Some(connection);
+                self.put_back(connection, false).await;
                 return Err(Failed::Again(write_failure(&error)));
             }
             lost => {
@@ -248,6 +247,24 @@ impl Writer {
         }
         self.moved.committed(head, changes);
         Ok(done)
+    }
+
+    /// The connection that is open; one that idled is asked first whether it is still there, as its host may be gone.
+    async fn take(&mut self) -> Option<Connection> {
+        let mut connection = self.connection.take()?;
+        if self.idle_since.elapsed() < ASK_AFTER {
+            return Some(connection);
+        }
+        matches!(timeout(ASK_AFTER, connection.execute("SELECT 1")).await, Ok(Ok(_))).then_some(connection)
+    }
+
+    /// Keeps a connection for the next transaction, once its own has ended; where that cannot be made sure it is dropped.
+    async fn put_back(&mut self, mut connection: Connection, is_in_transaction: bool) {
+        if is_in_transaction && !matches!(timeout(LOOK, connection.execute("ROLLBACK")).await, Ok(Ok(_))) {
+            return;
+        }
+        self.connection = Some(connection);
+        self.idle_since = Instant::now();
     }
 
     /// Finds out what became of a COMMIT: whether its last entry stands in the log.
@@ -282,7 +299,7 @@ impl Writer {
         let found = find_hash(&mut connection, head.revision).await;
         connection.execute("ROLLBACK").await?;
         let found = found.map_err(|error| sqlx::Error::Protocol(error.to_string()))?;
-        self.connection = Some(connection);
+        self.put_back(connection, false).await;
         Ok(found == Some(head.hash))
     }
 }
