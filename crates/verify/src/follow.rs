@@ -2,10 +2,11 @@
 //!
 //! The call that made a change waits in [`Engine::settle`] until the change is applied and the exchanges of
 //! what it takes away have ended. With the embedded store this node is the only one, so that is the whole
-//! barrier; several nodes will acknowledge to one another through the store.
+//! barrier; several nodes acknowledge to one another through the store (`membership`).
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use keyward_core::change::{Change, Entry, KeyChange, OrganizationChange, ProjectChange, Revision};
 use keyward_core::contract::{Contract, ContractError, Presets};
@@ -15,6 +16,10 @@ use keyward_core::tenancy::Api;
 
 use crate::engine::{ApiInForce, Engine};
 use crate::exchange::{Closing, Owner};
+
+/// How long a change that only gives waits for this node to apply it, and how often it looks.
+const HERE_NANOS: i64 = 2_000_000_000;
+const GLANCE: Duration = Duration::from_millis(1);
 
 /// Changes read in one go.
 const BATCH: u32 = 512;
@@ -77,6 +82,23 @@ impl Engine {
         let waited_ms = u64::try_from(waited / 1_000_000).unwrap_or(0);
         crate::membership::note_wait(by, waited);
         Ok(InForce { by, nodes, waited_ms })
+    }
+
+    /// Waits until this node has applied everything up to `revision`, and for no other: for changes that only give. A node
+    /// that cannot read the log just now applies them later; they are written.
+    ///
+    /// # Errors
+    /// As [`Engine::settle`], with the embedded store only.
+    pub async fn settle_here(&self, revision: Revision) -> Result<InForce, Unsettled> {
+        let Some(membership) = &self.membership else { return self.settle(revision).await };
+        let began = self.clock.boottime_nanos();
+        membership.hint();
+        let waited = || self.clock.boottime_nanos().saturating_sub(began);
+        while self.applied() < revision && waited() < HERE_NANOS {
+            tokio::time::sleep(GLANCE).await;
+        }
+        let waited_ms = u64::try_from(waited() / 1_000_000).unwrap_or(0);
+        Ok(InForce { by: By::Acknowledged, nodes: 1, waited_ms })
     }
 
     /// Whether everything up to `revision` is in force on every node by now, without waiting for any; none where one

@@ -98,7 +98,7 @@ impl Control {
             changes: plan.changes,
             idempotency: record(asked, plan.made.as_ref())?,
         };
-        // Who gives something waits in any case: that is no longer than the node needs to have it itself.
+        // Who gives something waits in any case: only until this node has it itself.
         let waits = asked.waits || !proposal.changes.iter().any(Change::is_restrictive);
         let written = match self.write(proposal, waits).await {
             Ok((revision, Some(in_force))) => Ok(Force::taken(revision, in_force)),
@@ -152,11 +152,17 @@ impl Control {
     /// In tasks of their own: a caller that goes away, or does not wait, must not leave a change written but not in force.
     async fn write(&self, proposal: Proposal, waits: bool) -> Result<(Revision, Option<InForce>)> {
         let (store, engine) = (Arc::clone(&self.store), Arc::clone(&self.engine));
+        let takes = proposal.changes.iter().any(Change::is_restrictive);
         let committing = tokio::spawn(async move {
             let entries = store.commit(proposal).await?;
             let last = entries.last().map(|entry| entry.revision);
             let last = last.ok_or_else(|| StoreError::Damaged("a commit gave no entry".into()))?;
-            let settling = tokio::spawn(async move { engine.settle(last).await });
+            let settling = tokio::spawn(async move {
+                match takes {
+                    true => engine.settle(last).await,
+                    false => engine.settle_here(last).await,
+                }
+            });
             Ok::<_, StoreError>((last, settling))
         });
         let lost = |failed: tokio::task::JoinError| ControlError::OutcomeUnknown(failed.to_string());

@@ -119,7 +119,7 @@ impl SqliteStore {
         check::quick_check(&mut connection).await.map_err(read_failure)
     }
 
-    /// As [`Store::verify_log`], telling meanwhile how many entries were checked, of how many.
+    /// As [`Store::verify_log`](keyward_core::store::Store::verify_log), telling meanwhile how many entries were checked, of how many.
     ///
     /// # Errors
     /// As every reading.

@@ -42,6 +42,11 @@ impl Membership {
             if !std::mem::replace(&mut self.told.lock().may_not_remember, true) {
                 tracing::error!(%error, "changes cannot be kept outside the database and are not acknowledged until they can");
             }
+            if up_to.is_none_or(|(run, _)| self.member.lock().run() != Some(run)) {
+                // The run that applied them is over, perhaps because the store lost them: the next one keeps what stands.
+                engine.exchanges.drain(closing).await;
+                return;
+            }
             tokio::time::sleep(RETRY).await;
         }
         self.told.lock().may_not_remember = false;

@@ -8,8 +8,8 @@ use keyward_core::clock::Clock;
 use keyward_core::nodes::{Followed, NewNode, Renewal};
 use keyward_core::store::StoreError;
 
-use super::Membership;
 use super::watch::Moment;
+use super::{Membership, Undrained};
 use crate::engine::Engine;
 use crate::nodes::member::{Act, Heard, PAGE, Say};
 use crate::options::StartError;
@@ -73,7 +73,12 @@ impl Membership {
                 tracing::warn!("this node starts afresh: everything it had read is dropped");
                 engine.cache.shut();
                 let closing = engine.exchanges.close(|_| true);
-                self.undrained.lock().dropped.join(closing);
+                let mut undrained = self.undrained.lock();
+                // What was applied and is not acknowledged yet belongs to a run, and perhaps to a past, that is over.
+                let Undrained { mut dropped, closing: begun, .. } = std::mem::take(&mut *undrained);
+                dropped.join(begun);
+                dropped.join(closing);
+                undrained.dropped = dropped;
             }
             Act::Apply(entries) => {
                 let mut undrained = self.undrained.lock();

@@ -84,6 +84,30 @@ async fn s14_a_store_with_another_past_is_noticed_and_begun_with_afresh() {
 }
 
 #[tokio::test]
+async fn l12_what_the_store_has_lost_keeps_no_node_from_confirming_what_comes_after() {
+    let nodes = Peers::start(2, CONTRACT).await;
+    let keys = nodes.mint(2).await;
+    let there = &nodes.peers[1];
+    // It has applied a change that is gone by the time it would keep it.
+    there.link.forbid_remembering(true);
+    let lost = nodes.write_revoke(keys[0].id).await;
+    nodes.until(|| there.engine.standing().reasons.iter().any(|reason| reason.contains("kept"))).await;
+    there.link.forget_up_to(lost);
+    let before = there.id().unwrap();
+    there.link.go_back();
+    nodes.pass(Duration::from_secs(3));
+    nodes.until(|| there.id().is_some_and(|id| id != before)).await;
+    nodes.comes_back(1).await;
+    // The run before is waited for once; what is written then is confirmed by both.
+    let waiting = nodes.settle(0, nodes.write_revoke(keys[1].id).await);
+    nodes.peers[0].link.looks_again().await;
+    nodes.pass(WAIT);
+    waiting.await.unwrap().unwrap();
+    nodes.until(|| there.link.remembered().iter().any(|kept| *kept > lost)).await;
+    nodes.stop().await;
+}
+
+#[tokio::test]
 async fn s14_a_read_that_began_under_another_run_is_let_in_nowhere() {
     let nodes = Peers::start(2, CONTRACT).await;
     let key = nodes.mint(1).await.remove(0);

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -61,7 +61,8 @@ pub struct Link {
     is_cut: AtomicBool,
     loses_answers: AtomicBool,
     has_gone_back: AtomicBool,
-    may_not_remember: AtomicBool,
+    /// Changes up to here cannot be kept outside the database.
+    not_remembered: AtomicI64,
     looks: AtomicU64,
     reads: AtomicU64,
     renewals: AtomicU64,
@@ -80,7 +81,7 @@ impl Link {
             is_cut: AtomicBool::new(false),
             loses_answers: AtomicBool::new(false),
             has_gone_back: AtomicBool::new(false),
-            may_not_remember: AtomicBool::new(false),
+            not_remembered: AtomicI64::new(0),
             looks: AtomicU64::new(0),
             reads: AtomicU64::new(0),
             renewals: AtomicU64::new(0),
@@ -117,7 +118,12 @@ impl Link {
 
     /// Nothing can be kept outside the database.
     pub fn forbid_remembering(&self, is_forbidden: bool) {
-        self.may_not_remember.store(is_forbidden, Ordering::SeqCst);
+        self.forget_up_to(Revision(if is_forbidden { i64::MAX } else { 0 }));
+    }
+
+    /// The same for changes up to here: the store has lost them.
+    pub fn forget_up_to(&self, revision: Revision) {
+        self.not_remembered.store(revision.0, Ordering::SeqCst);
     }
 
     /// How many renewals were written.
@@ -285,7 +291,8 @@ impl Nodes for Door {
     }
 
     async fn remember(&self, entries: &[Entry]) -> Result<()> {
-        if self.0.may_not_remember.load(Ordering::SeqCst) {
+        let lost = self.0.not_remembered.load(Ordering::SeqCst);
+        if entries.iter().any(|entry| entry.revision.0 <= lost) {
             return Err(StoreError::Full("the journal".into()));
         }
         self.0.remembered.lock().extend(entries.iter().map(|entry| entry.revision));
