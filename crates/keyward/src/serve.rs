@@ -25,6 +25,7 @@ pub async fn run(args: ServeArgs, context: &Context) -> Outcome {
     let secrets = Secrets::load(&config, &context.environment)?;
     // Signals first: one that comes while the store is being opened must not leave it open.
     let signals = Signals::new()?;
+    offline::require_store(&config)?;
     let sockets = Sockets::bind(&config).await?;
     let store = offline::open(&config, &secrets).await?;
     let core = Core::start(&config, &secrets, store).await?;

@@ -38,8 +38,26 @@ pub async fn run(args: InitArgs, context: &Context) -> Outcome {
     profile.check_url.get_or_insert_with(|| format!("http://{}", config.check()));
     profile.management_key = Some(key.expose().to_owned());
     profile.write(&dir)?;
+    remember_database(&config)?;
     tell(&dir, &config, &secrets, &key, context);
     Ok(())
+}
+
+/// Notes in the folder which database it belongs to, where nothing is configured there yet: without being told, the next
+/// command would take it for one of SQLite.
+fn remember_database(config: &Config) -> Outcome {
+    let file = config.dir().join("keyward.toml");
+    let Some(database) = config.database().filter(|database| database.url == database.shown() && !file.exists())
+    else {
+        return Ok(());
+    };
+    let mut store = toml::Table::new();
+    store.insert("url".into(), database.url.into());
+    if let Some(path) = &database.password_file {
+        store.insert("password_file".into(), path.display().to_string().into());
+    }
+    let table = toml::Table::from_iter([("store".to_owned(), toml::Value::Table(store))]);
+    private_file::create(&file, &toml::to_string(&table).doing("write the configuration")?)
 }
 
 /// Folder and secrets, where neither secrets nor a store are there yet.
@@ -90,7 +108,11 @@ fn tell(dir: &Path, config: &Config, secrets: &Secrets, key: &Secret, context: &
     output.line(format!("Ready: {}", dir.display()));
     output.line(format!("  secrets         {}  (keep a copy where the backups are not)", secrets.origin()));
     output.line(format!("  management key  {}  (commands with --dir {} use it)", profile.display(), dir.display()));
-    output.line(format!("Next: keyward serve --dir {}", dir.display()));
+    let store = match config.database() {
+        Some(database) if database.url != database.shown() => format!(" --store {}", database.shown()),
+        _ => String::new(),
+    };
+    output.line(format!("Next: keyward serve --dir {}{store}", dir.display()));
     output.note("The management key may do everything. This is the only time it is shown:");
     output.verbatim(&format!("{}\n", key.expose()));
 }

@@ -225,9 +225,9 @@ impl std::fmt::Display for Value {
 /// A URL with the password in it covered.
 pub fn without_password(url: &str) -> String {
     let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
-    let end = rest.find(['/', '?']).unwrap_or(rest.len());
-    match rest[..end].rsplit_once('@').and_then(|(user, host)| Some((user.split_once(':')?.0, host))) {
-        Some((user, host)) => format!("{scheme}://{user}:***@{host}{}", &rest[end..]),
+    // To the last `@`: a password that was not encoded may hold any of the characters that end it elsewhere.
+    match rest.rsplit_once('@').and_then(|(user, place)| Some((user.split_once(':')?.0, place))) {
+        Some((user, place)) => format!("{scheme}://{user}:***@{place}"),
         None => url.to_owned(),
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use keyward_core::log::{LogKeys, SignedHead};
 use keyward_core::store::{LogVerdict, Store};
-use keyward_store::{PostgresError, PostgresOptions, PostgresStore, SqliteOptions, SqliteStore};
+use keyward_store::{Place, PostgresError, PostgresOptions, PostgresStore, SqliteOptions, SqliteStore};
 use keyward_verify::SystemClock;
 use serde_json::Value;
 
@@ -14,6 +14,28 @@ use crate::failure::{Doing, Failure, Outcome};
 use crate::private_file;
 use crate::secrets::Secrets;
 
+/// What to do where a folder without a store is the one of a node on PostgreSQL.
+const ELSEWHERE: &str = "If this is the folder of a node on PostgreSQL, say where the database is: --store, or store.url in \
+                         its keyward.toml.";
+
+/// Goes on only where a folder was made ready: a node of several that is not told where the database is would begin a
+/// store of its own, and refuse every key.
+///
+/// # Errors
+/// That there is no store in it.
+pub fn require_store(config: &Config) -> Outcome {
+    let place = Place::new(config.dir());
+    // Whoever opened a store there has left a lock, also a restore that was cut off.
+    match config.database().is_some() || place.database().exists() || place.lock().exists() {
+        true => Ok(()),
+        false => Err(Failure::failed(format!(
+            "there is no store in {}: `keyward init` makes one",
+            config.dir().display()
+        ))
+        .advise(ELSEWHERE)),
+    }
+}
+
 /// Opens the store for writing. With SQLite nobody else may have it open; PostgreSQL is shared.
 ///
 /// # Errors
@@ -21,9 +43,11 @@ use crate::secrets::Secrets;
 pub async fn open(config: &Config, secrets: &Secrets) -> Outcome<Arc<dyn Store>> {
     let keys = Arc::new(secrets.log_keys());
     let Some(database) = config.database() else {
+        let is_there = Place::new(config.dir()).database().exists();
         let options = SqliteOptions::new(config.dir(), keys, Arc::new(SystemClock));
         return match SqliteStore::open(options).await {
             Ok(store) => Ok(Arc::new(store)),
+            Err(error) if !is_there => Err(Failure::failed(error.to_string()).advise(ELSEWHERE)),
             Err(error) => Err(Failure::failed(error.to_string())),
         };
     };
