@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use keyward_core::change::Revision;
 use keyward_core::clock::{Clock, Entropy, SystemEntropy};
@@ -232,15 +232,8 @@ fn start(
         .spawn(move || signer.run(&heads_to_sign))
         .map_err(PostgresError::io("start the thread that signs heads for", witness.place.dir()))?;
     let moved = Arc::new(Moved::new(Some(to_sign)));
-    let writer = Writer {
-        target: target.clone(),
-        connection: None,
-        idle_since: Instant::now(),
-        log_keys: options.log_keys.clone(),
-        notifies: abilities.notifies,
-        moved: Arc::clone(&moved),
-        batch_max: options.batch_max,
-    };
+    let log_keys = options.log_keys.clone();
+    let writer = Writer::new(target.clone(), log_keys, options.batch_max, abilities.notifies, Arc::clone(&moved));
     let (commands, asked) = mpsc::channel(options.batch_max * 4);
     let (exchanges, exchanges_asked) = mpsc::channel(options.batch_max * 4);
     let beside = Arc::new(Beside {

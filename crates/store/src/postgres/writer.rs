@@ -46,16 +46,16 @@ pub(super) enum Command {
 }
 
 pub(super) struct Writer {
-    pub(super) target: Target,
+    target: Target,
     /// None where it is to be opened anew.
-    pub(super) connection: Option<Connection>,
+    connection: Option<Connection>,
     /// Since when it is not used.
-    pub(super) idle_since: Instant,
-    pub(super) log_keys: Arc<LogKeys>,
-    pub(super) batch_max: usize,
+    idle_since: Instant,
+    log_keys: Arc<LogKeys>,
+    batch_max: usize,
     /// Whether the database passes hints on.
-    pub(super) notifies: bool,
-    pub(super) moved: Arc<Moved>,
+    notifies: bool,
+    moved: Arc<Moved>,
 }
 
 /// What a transaction does before its COMMIT.
@@ -124,6 +124,17 @@ enum Failed {
 }
 
 impl Writer {
+    /// `notifies` is whether the database passes hints on.
+    pub(super) fn new(
+        target: Target,
+        log_keys: Arc<LogKeys>,
+        batch_max: usize,
+        notifies: bool,
+        moved: Arc<Moved>,
+    ) -> Self {
+        Writer { target, connection: None, idle_since: Instant::now(), log_keys, batch_max, notifies, moved }
+    }
+
     /// Works until it is told to close, or until nobody is left who could ask.
     pub(super) async fn run(mut self, mut commands: mpsc::Receiver<Command>) {
         let mut closing = None;
