@@ -64,8 +64,14 @@ fn t04_every_operation_names_its_permission_and_is_refused_without_it() {
         }
     }
     let others: Vec<_> = operations.iter().filter(|operation| !met.contains(&operation.name())).collect();
-    assert!(matches!(&others[..], [only] if only.path == "/v1/whoami" && only.scope == "any"), "{others:?}");
-    others[0].ask(keyward, &with_scopes(keyward, &["verify"]), own).expect(200);
+    // Who somebody is, and whether a change of theirs is in force: its sealed name tells whose it is.
+    let paths: Vec<_> = others.iter().map(|operation| &*operation.path).collect();
+    assert_eq!(paths, ["/v1/revocations/{revocation}", "/v1/whoami"]);
+    assert!(others.iter().all(|operation| operation.scope == "any"), "{others:?}");
+    let some = with_scopes(keyward, &["verify"]);
+    others[0].ask(keyward, &some, own).expect(200);
+    others[0].ask(keyward, &some, &absent).expect_problem(404, "not_found");
+    others[1].ask(keyward, &some, own).expect(200);
     assert!(keyward.is_valid(&tenant.key.secret));
 }
 
