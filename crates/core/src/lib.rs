@@ -18,6 +18,7 @@ pub mod json;
 pub mod key;
 pub mod limits;
 pub mod log;
+pub mod network;
 pub mod nodes;
 pub mod people;
 pub mod permission;
