@@ -105,6 +105,8 @@ ids! {
     StoreId = "store";
     /// One run of a node.
     NodeId = "node";
+    /// A data key of a project: fields are encrypted under it.
+    DataKeyId = "dk";
 }
 
 /// The name of an API: 1 to 63 lower-case letters, digits and hyphens, beginning with a letter.

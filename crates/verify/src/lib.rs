@@ -11,6 +11,7 @@
 mod budget;
 mod cache;
 mod clock;
+mod data_keys;
 mod engine;
 mod exchange;
 mod fill;
@@ -27,6 +28,7 @@ mod standing;
 mod usage;
 
 pub use clock::{NodeClock, SystemClock};
+pub use data_keys::NoDataKey;
 pub use engine::{ApiInForce, Ask, Decision, Engine, Identified, Opened};
 pub use exchange::Exchange;
 pub use follow::{By, InForce, Unsettled};
