@@ -6,6 +6,7 @@
 //! changes, or decides.
 #![warn(missing_docs)]
 
+pub mod asking;
 mod check;
 mod gateway;
 mod gather;

@@ -14,7 +14,7 @@ use keyward_verify::limits::Charge;
 use serde::Serialize;
 
 use super::limits;
-use crate::gateway::limits::wait_seconds;
+use crate::asking::limits::wait_seconds;
 
 /// How an answer to a grant ends where no limit holds.
 const NO_LIMITS: &[u8] = b"[]}";

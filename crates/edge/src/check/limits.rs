@@ -4,7 +4,7 @@
 use keyward_core::clock::Timestamp;
 use keyward_verify::limits::{Charge, LimitKind, LimitState};
 
-use crate::gateway::limits::{resets_after, whole_seconds, write_number};
+use crate::asking::limits::{resets_after, whole_seconds, write_number};
 
 /// A guess at the bytes of one limit, so that few answers have to grow.
 pub(super) const BYTES_OF_ONE: usize = 192;

@@ -22,10 +22,10 @@ use keyward_verify::{Ask, Decision, Engine, Identified};
 use metrics::Counter;
 
 use self::question::Wrong;
-use crate::gateway::credential::{self, Place};
-use crate::gateway::headers;
-use crate::gateway::identity::Identities;
-use crate::gateway::limits::tell_degraded;
+use crate::asking::credential::{self, Place};
+use crate::asking::headers;
+use crate::asking::identity::Identities;
+use crate::asking::limits::tell_degraded;
 use crate::reply::{Problem, Reply, X_REQUEST_ID, problem, whole};
 use crate::serve::caller::Turn;
 use crate::serve::lifeline::Party;

@@ -16,8 +16,8 @@ use keyward_verify::{ApiInForce, Engine};
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::gateway::needs::{self, Needed};
-use crate::gateway::path::{self, Strictness};
+use crate::asking::needs::{self, Needed};
+use crate::asking::path::{self, Strictness};
 
 const KEY_BYTES_MAX: usize = 1024;
 const FIELDS: [&str; 8] = ["key", "api", "project", "scopes", "method", "path", "cost", "ip"];

@@ -9,7 +9,8 @@ use hyper::body::Incoming;
 use keyward_core::decision::Grant;
 use keyward_core::denial::Refusal;
 
-use super::{Visit, credential, forwarded, headers};
+use super::Visit;
+use crate::asking::{credential, forwarded, headers};
 use crate::reply::{Content, Reply, X_REQUEST_ID};
 use crate::serve::lifeline::BodyFault;
 use crate::upstream::{Failure, RequestBody, Upstream, UpstreamBody};
@@ -28,7 +29,7 @@ impl Visit<'_> {
             return Box::pin(self.forward_upgrade(grant, upstream, parts, protocol)).await;
         }
         let request = self.outbound(grant, upstream, parts, body)?;
-        let gateway = &self.served.in_force.contract.gateway;
+        let gateway = &self.served.contract().gateway;
         let sent = upstream.send(request, gateway.timeout, &self.turn.lifeline).await;
         let (answer, connection) = sent.map_err(|failure| self.refusal_of(failure))?;
         if answer.status() == StatusCode::SWITCHING_PROTOCOLS || !headers::is_clear(answer.headers()) {
@@ -60,7 +61,7 @@ impl Visit<'_> {
         };
         let target = self.target(&parts.uri, &upstream.address.base_path)?;
         let headers = &mut parts.headers;
-        credential::strip_headers(&self.served.places, headers);
+        credential::strip_headers(&self.served.entrance.places, headers);
         headers::clean_request(headers, parts.version, caller.worker.trusts(caller.peer));
         forwarded::tell(headers, &caller.peer_header, host);
         headers.insert(HOST, upstream.address.host_header.clone());
@@ -75,7 +76,7 @@ impl Visit<'_> {
     /// The target for the upstream; none where it stays as it came, which costs nothing.
     fn target(&self, uri: &Uri, base: &str) -> Result<Option<Uri>, Refusal> {
         let query = uri.query();
-        let stripped = query.and_then(|query| credential::strip_query(&self.served.places, query));
+        let stripped = query.and_then(|query| credential::strip_query(&self.served.entrance.places, query));
         if stripped.is_none() && self.prefix_length == 0 && base.is_empty() {
             return match (uri.authority(), uri.path_and_query()) {
                 (Some(_), Some(target)) => Ok(Some(Uri::from(target.clone()))),
@@ -114,7 +115,7 @@ impl Visit<'_> {
             (BodyFault::None, Failure::Unreachable) => Refusal::UpstreamUnreachable,
         };
         if matches!(refusal, Refusal::UpstreamTimeout | Refusal::UpstreamUnreachable) {
-            let api = self.served.in_force.name.as_str().to_owned();
+            let api = self.served.entrance.in_force.name.as_str().to_owned();
             metrics::counter!("keyward_upstream_errors_total", "api" => api, "reason" => refusal.code())
                 .increment(1);
         }

@@ -4,22 +4,12 @@
 //! What is deliberately absent: logging of requests (the engine notes uses), retries, caching, changing of
 //! bodies, CORS. A request is forwarded only with a grant in hand.
 
-pub(crate) mod credential;
-mod facts;
 mod forward;
-mod forwarded;
-pub(crate) mod headers;
-pub(crate) mod identity;
-pub(crate) mod limits;
-pub(crate) mod needs;
-pub(crate) mod path;
-mod refusal;
 mod route_api;
 mod told;
 mod upgrade;
 
 use std::borrow::Cow;
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -27,19 +17,18 @@ use http::header::CONNECTION;
 use http::request::Parts;
 use http::{HeaderValue, StatusCode, Version};
 use hyper::body::Incoming;
-use keyward_core::decision::{Grant, RequestFacts, ResourceNamed};
-use keyward_core::denial::{Kind, Refusal};
+use keyward_core::decision::Grant;
+use keyward_core::denial::Refusal;
 use keyward_core::id::ApiName;
 use keyward_verify::limits::Charge;
-use keyward_verify::{Ask, Decision};
 
 pub(crate) use route_api::{Overrides, Served, Tables};
 
-use self::headers::HeadCaps;
-use self::identity::Identities;
-use self::needs::Needed;
-use self::path::Strictness;
-use crate::reply::{Problem, Reply, problem};
+use crate::asking::entrance::{Permit, Question, Refused};
+use crate::asking::headers::HeadCaps;
+use crate::asking::identity::Identities;
+use crate::asking::{Asked, forwarded, headers, needs};
+use crate::reply::{Content, Problem, Reply, problem};
 use crate::serve::caller::Turn;
 use crate::serve::lifeline::{BodyFault, Party};
 use crate::upstream::{Pace, RequestBody};
@@ -111,67 +100,30 @@ enum Passed {
     Told(Reply),
 }
 
-/// A request that gets no answer but the contract's to its refusal.
-#[derive(Debug)]
-struct Refused {
-    refusal: Refusal,
-    /// How limits stand, where the key is good.
-    charge: Charge,
-    /// Where it was granted and failed on its way.
-    grant: Option<Grant>,
-}
-
-impl From<Refusal> for Refused {
-    fn from(refusal: Refusal) -> Self {
-        Refused { refusal, charge: Charge::default(), grant: None }
-    }
-}
-
 impl Visit<'_> {
     async fn pass(&self, parts: &mut Parts, body: Incoming) -> Result<Passed, Refused> {
         let worker = &self.turn.caller.worker;
-        let contract = &self.served.in_force.contract;
         headers::check(parts, worker.caps.head())?;
-        let path = self.canonical(parts.uri.path())?;
-        if self.served.strictness == Strictness::Strict && headers::overrides_method(&parts.headers) {
-            return Err(Refusal::BadRequest.into());
-        }
-        let presented = credential::find(&self.served.places, &parts.headers, parts.uri.query())?;
+        let entrance = &self.served.entrance;
+        let path = entrance.canonical(&parts.uri.path()[self.prefix_length..])?;
         let peer = self.turn.caller.peer;
-        let address = forwarded::caller_address(&parts.headers, peer, |address| worker.trusts(address));
-        let mut needed = needs::of(contract, parts.method.as_str(), &path);
-        let credential = (&*presented, address);
-        let body = self.read(&mut needed, parts, credential, body).await?;
-        let resources: Vec<_> =
-            needed.resources.iter().map(|r| ResourceNamed { kind: r.kind, id: r.id.as_deref() }).collect();
-        let facts = RequestFacts {
-            api: None,
-            project: needed.project,
-            scopes: needed.scopes,
-            resources: &resources,
-            address: Some(address),
-            is_closed: needed.is_closed,
-            cost: needed.cost,
+        let asked = Asked {
+            method: parts.method.as_str(),
+            path: parts.uri.path(),
+            query: parts.uri.query(),
+            headers: &parts.headers,
+            address: forwarded::caller_address(&parts.headers, peer, |address| worker.trusts(address)),
         };
-        let ask = Ask { api: Some(&self.served.in_force), presented: &presented, facts };
-        let opened = worker.engine.open(&ask).await;
-        let Decision { outcome, charge, .. } = opened.decision;
-        let grant = match (outcome.map_err(Refusal::from), needed.is_closed) {
-            (Ok(grant), _) => grant,
-            // Only who holds a good key is told which routes there are.
-            (Err(Refusal::InsufficientScope), true) => {
-                return Err(Refused { refusal: Refusal::NoSuchRoute, charge, grant: None });
-            }
-            (Err(refusal), _) => return Err(Refused { refusal, charge, grant: None }),
-        };
-        self.turn.lifeline.hold(opened.exchange);
-        self.served.count_granted();
-        if let Some(told) = needed.answer {
+        let mut question = entrance.question(&asked, &path)?;
+        let body = self.read(&mut question, parts, body).await?;
+        let Permit { grant, charge, exchange } = entrance.decide(&worker.engine, &question).await?;
+        self.turn.lifeline.hold(exchange);
+        entrance.count_granted();
+        if let Some(told) = question.needed.answer {
             return Ok(Passed::Told(self.answer_told(told, &grant, &charge, &parts.method)));
         }
-        drop(resources);
-        drop(needed);
-        drop((presented, path));
+        drop(question);
+        drop(path);
         let forwarded = self.forward(&grant, parts, body).await;
         self.settle(forwarded, grant, charge).map(Passed::Forwarded)
     }
@@ -183,8 +135,8 @@ impl Visit<'_> {
                 let status = reply.status();
                 let has_failed = status.is_client_error() || status.is_server_error();
                 let charge = if has_failed { charge.refunded() } else { charge };
-                let contract = &self.served.in_force.contract;
-                self.served.limits.tell(reply.headers_mut(), contract, &charge, Some(&grant));
+                let entrance = &self.served.entrance;
+                entrance.limits.tell(reply.headers_mut(), self.served.contract(), &charge, Some(&grant));
                 Ok(reply)
             }
             Err(refusal) => {
@@ -200,51 +152,32 @@ impl Visit<'_> {
 
     /// The contract's answer to a refusal.
     fn refuse(&self, refused: &Refused) -> Reply {
-        let Refused { refusal, charge, grant } = refused;
-        self.served.count_refused(*refusal);
         self.turn.lifeline.begin();
         drop(self.turn.lifeline.release());
-        let mut reply = self.served.refusals.answer(*refusal, self.request_id);
-        // All refusals of a credential are the same bytes, whatever is known of the key.
-        if refusal.kind() != Kind::Credential {
-            let contract = &self.served.in_force.contract;
-            self.served.limits.tell(reply.headers_mut(), contract, charge, grant.as_ref());
-            limits::tell_wait(reply.headers_mut(), charge.retry_after());
-            limits::tell_refuser(reply.headers_mut(), charge.denied_by());
-        }
-        reply
-    }
-
-    /// The path that is decided on, without the prefix that only told the API.
-    fn canonical<'p>(&self, path: &'p str) -> Result<Cow<'p, str>, Refusal> {
-        let path = match &path[self.prefix_length..] {
-            "" => "/",
-            rest => rest,
-        };
-        path::canonical(path, self.served.strictness).ok_or(Refusal::BadRequest)
+        self.served.entrance.refuse(refused, self.request_id).map(Content::Whole)
     }
 
     /// The body for the upstream: read first where a limited key's request names its resource there.
     async fn read<'c>(
         &self,
-        needed: &mut Needed<'c>,
+        question: &mut Question<'c>,
         parts: &Parts,
-        (presented, address): (&str, IpAddr),
         body: Incoming,
     ) -> Result<RequestBody, Refusal> {
         let worker = &self.turn.caller.worker;
-        let gateway = &self.served.in_force.contract.gateway;
+        let gateway = &self.served.contract().gateway;
         let declared = hyper::body::Body::size_hint(&body).lower();
         if declared > gateway.body_max_bytes {
             return Err(Refusal::BodyTooLarge);
         }
-        if let Some((kind, pointer)) = needed.in_body {
-            let api = Some(&*self.served.in_force);
-            let identified = Box::pin(worker.engine.identify(api, presented, Some(address))).await;
+        if let Some((kind, pointer)) = question.needed.in_body {
+            let api = Some(&*self.served.entrance.in_force);
+            let identified = worker.engine.identify(api, &question.presented, Some(question.address));
+            let identified = Box::pin(identified).await;
             if identified.is_ok_and(|identified| identified.key().scopes.limit_resource(kind)) {
                 let bytes = Box::pin(self.read_whole(parts, body)).await?;
                 let named = needs::resource_in(&bytes, pointer)?;
-                if let Some(touched) = needed.resources.iter_mut().find(|touched| touched.kind == kind) {
+                if let Some(touched) = question.needed.resources.iter_mut().find(|touched| touched.kind == kind) {
                     touched.id = named.map(Cow::Owned);
                 }
                 return Ok(RequestBody::Whole(bytes));
@@ -262,7 +195,7 @@ impl Visit<'_> {
     async fn read_whole(&self, parts: &Parts, body: Incoming) -> Result<Bytes, Refusal> {
         let lifeline = &self.turn.lifeline;
         lifeline.expect(Party::Caller, self.turn.caller.worker.caps.body_grace);
-        let bytes_max = self.served.in_force.contract.gateway.inspect_max_bytes;
+        let bytes_max = self.served.contract().gateway.inspect_max_bytes;
         let bytes = needs::read_body(body, &parts.headers, bytes_max).await?;
         lifeline.excuse(Party::Caller);
         Ok(bytes)

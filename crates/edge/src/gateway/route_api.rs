@@ -2,69 +2,35 @@
 //! for all else, or the only one there is. And each API made ready for serving, once for each contract put in force.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
-use keyward_core::denial::Refusal;
+use keyward_core::contract::Contract;
 use keyward_core::id::ApiName;
 use keyward_verify::{ApiInForce, Engine};
-use metrics::Counter;
 use parking_lot::Mutex;
 
-use super::credential::Place;
-use super::limits::LimitFields;
-use super::path::Strictness;
-use super::refusal::Refusals;
+use crate::asking::entrance::{Entrance, Wall, begins_with};
 use crate::serve::lifeline::Lifelines;
 use crate::upstream::{Address, Upstream};
 
 /// An API ready for serving.
 #[derive(Debug)]
 pub(crate) struct Served {
-    pub in_force: Arc<ApiInForce>,
-    pub places: Vec<Place>,
-    pub refusals: Refusals,
-    pub limits: LimitFields,
-    pub strictness: Strictness,
+    pub entrance: Entrance,
     pub upstream: Option<Arc<Upstream>>,
-    granted: Counter,
-    refused: Vec<OnceLock<Counter>>,
 }
 
 impl Served {
     fn new(in_force: &Arc<ApiInForce>, upstream: Option<Arc<Upstream>>) -> Self {
-        let contract = &in_force.contract;
         let has_base = upstream.as_ref().is_some_and(|upstream| !upstream.address.base_path.is_empty());
-        Served {
-            places: contract.places.iter().filter_map(Place::of).collect(),
-            refusals: Refusals::of(contract),
-            limits: LimitFields::of(contract),
-            // A base path is a wall as well: dot segments must not lead out of it.
-            strictness: match contract.routes.are_open() && !has_base {
-                true => Strictness::Lenient,
-                false => Strictness::Strict,
-            },
-            upstream,
-            granted: requests(&in_force.name, "valid"),
-            refused: Refusal::ALL.iter().map(|_| OnceLock::new()).collect(),
-            in_force: Arc::clone(in_force),
-        }
+        let wall = if has_base { Wall::BasePath } else { Wall::None };
+        Served { entrance: Entrance::new(in_force, "gateway", wall), upstream }
     }
 
-    /// Counts a request that was granted.
-    pub fn count_granted(&self) {
-        self.granted.increment(1);
+    /// The contract in force.
+    pub fn contract(&self) -> &Contract {
+        &self.entrance.in_force.contract
     }
-
-    /// Counts one that was refused.
-    pub fn count_refused(&self, refusal: Refusal) {
-        let counter = self.refused[refusal as usize].get_or_init(|| requests(&self.in_force.name, refusal.code()));
-        counter.increment(1);
-    }
-}
-
-fn requests(api: &ApiName, outcome: &'static str) -> Counter {
-    let api = api.as_str().to_owned();
-    metrics::counter!("keyward_requests_total", "door" => "gateway", "api" => api, "outcome" => outcome)
 }
 
 /// All APIs ready for serving.
@@ -106,9 +72,7 @@ impl Table {
 
     /// Found by other means than its prefix; where the path has that prefix all the same, it is taken off.
     fn routed(&self, served: &Arc<Served>, path: &str) -> Routed {
-        let prefix = served.in_force.contract.gateway.path_prefix.as_deref();
-        let prefix_length = prefix.filter(|prefix| begins_with(path, prefix)).map_or(0, str::len);
-        Routed { served: Arc::clone(served), prefix_length }
+        Routed { served: Arc::clone(served), prefix_length: served.entrance.prefix_length(path) }
     }
 
     fn host(&self, host: &str) -> Option<&Arc<Served>> {
@@ -116,10 +80,6 @@ impl Table {
         let exact = self.by_host.get(&host);
         exact.or_else(|| self.by_host.get(&format!("*.{}", host.split_once('.')?.1)))
     }
-}
-
-fn begins_with(path: &str, prefix: &str) -> bool {
-    path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 fn without_port(host: &str) -> &str {
@@ -179,7 +139,7 @@ impl Tables {
         let mut by_host = HashMap::new();
         let mut by_prefix = Vec::new();
         for served in by_name.values() {
-            let gateway = &served.in_force.contract.gateway;
+            let gateway = &served.contract().gateway;
             by_host.extend(gateway.hosts.iter().map(|host| (host.clone(), Arc::clone(served))));
             by_prefix.extend(gateway.path_prefix.iter().map(|prefix| (prefix.clone(), Arc::clone(served))));
         }
@@ -194,7 +154,7 @@ impl Tables {
 
     /// An API made ready, keeping what it had where nothing changed.
     fn ready(&self, api: &Arc<ApiInForce>, before: Option<&Arc<Served>>) -> Arc<Served> {
-        if let Some(before) = before.filter(|before| Arc::ptr_eq(&before.in_force, api)) {
+        if let Some(before) = before.filter(|before| Arc::ptr_eq(&before.entrance.in_force, api)) {
             return Arc::clone(before);
         }
         let own = || {

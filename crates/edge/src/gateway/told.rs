@@ -8,17 +8,17 @@ use keyward_core::decision::Grant;
 use keyward_verify::limits::Charge;
 
 use super::Visit;
-use super::facts::Facts;
+use crate::asking::facts::Facts;
 use crate::reply::{Content, Reply, X_REQUEST_ID, whole};
 
 impl Visit<'_> {
     /// The answer of a route that the contract answers.
     pub(super) fn answer_told(&self, told: &Told, grant: &Grant, charge: &Charge, method: &Method) -> Reply {
-        let contract = &*self.served.in_force.contract;
+        let contract = self.served.contract();
         let mut reply = write(told, &Facts::of(contract, charge, Some(grant)), method);
         let headers = reply.headers_mut();
         headers.insert(X_REQUEST_ID, self.request_id.clone());
-        self.served.limits.tell(headers, contract, charge, Some(grant));
+        self.served.entrance.limits.tell(headers, contract, charge, Some(grant));
         reply
     }
 }
@@ -38,8 +38,8 @@ fn write(told: &Told, facts: &Facts<'_>, method: &Method) -> Reply {
 mod tests {
     use keyward_core::contract::Needs;
 
-    use super::super::facts::tests::{contract, credits, facts, project, trial};
     use super::*;
+    use crate::asking::facts::tests::{contract, credits, facts, project, trial};
 
     const CREDITS: &str = "[[routes]]\npath = \"/api/credits\"\ncost = 0\n[routes.answer]\n\
                            left = \"{credits.remaining}\"\nrenews = [\"{credits.reset_after}\", \"{trial.reset_at}\"]\n\

@@ -36,7 +36,7 @@ impl Visit<'_> {
         let ours: Option<OnUpgrade> = parts.extensions.remove();
         let mut request = self.outbound(grant, upstream, parts, RequestBody::Empty)?;
         ask_to_upgrade(request.headers_mut(), protocol);
-        let gateway = &self.served.in_force.contract.gateway;
+        let gateway = &self.served.contract().gateway;
         let answer = self.send_for_upgrade(upstream, request, gateway.timeout).await?;
         let lifeline = &self.turn.lifeline;
         if answer.status() != StatusCode::SWITCHING_PROTOCOLS {

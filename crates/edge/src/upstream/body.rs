@@ -12,7 +12,7 @@ use hyper::body::Incoming;
 
 use super::Upstream;
 use super::connection::Connection;
-use crate::gateway::headers;
+use crate::asking::headers;
 use crate::serve::lifeline::{BodyFault, Cut, Lifeline, Party, TICK};
 
 /// How long and how slowly a body may come.

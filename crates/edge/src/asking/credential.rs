@@ -104,6 +104,26 @@ pub(crate) fn strip_headers(places: &[Place], headers: &mut HeaderMap) {
     }
 }
 
+/// Whether a header is one that a credential travels in.
+pub(crate) fn is_header_of(places: &[Place], header: &HeaderName) -> bool {
+    places.iter().any(|place| matches!(place, Place::Header { name, .. } if name == header))
+}
+
+/// The names, as they are written, of a query's parameters that hold a credential; each once.
+pub(crate) fn parameters<'q>(places: &[Place], query: &'q str) -> Vec<&'q str> {
+    let is_credential = |part: &&str| {
+        places.iter().any(|place| matches!(place, Place::Query { name } if value_of(part, name).is_some()))
+    };
+    let mut names: Vec<&str> = Vec::new();
+    for part in query.split('&').filter(is_credential) {
+        let name = part.split('=').next().unwrap_or_default();
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    names
+}
+
 /// The query without any place's credential, the rest byte for byte; none where nothing is to be taken out.
 pub(crate) fn strip_query(places: &[Place], query: &str) -> Option<String> {
     let is_credential = |part: &str| {

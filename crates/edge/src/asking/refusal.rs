@@ -9,7 +9,7 @@ use http::{Response, StatusCode};
 use keyward_core::contract::{Answer, Contract, Place};
 use keyward_core::denial::Refusal;
 
-use crate::reply::{Content, Reply, X_REQUEST_ID};
+use crate::reply::X_REQUEST_ID;
 
 /// When a caller who was refused because nothing can be decided may try again.
 const RETRY_UNAVAILABLE: Duration = Duration::from_secs(1);
@@ -32,9 +32,9 @@ impl Refusals {
     }
 
     /// The answer to a refusal.
-    pub fn answer(&self, refusal: Refusal, request_id: &HeaderValue) -> Reply {
+    pub fn answer(&self, refusal: Refusal, request_id: &HeaderValue) -> Response<Bytes> {
         let ready = &self.0[refusal as usize];
-        let mut reply = Response::new(Content::Whole(ready.body.clone()));
+        let mut reply = Response::new(ready.body.clone());
         *reply.status_mut() = ready.status;
         let headers = reply.headers_mut();
         headers.reserve(ready.headers.len() + 3);
