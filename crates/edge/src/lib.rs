@@ -13,6 +13,7 @@ mod gather;
 mod reply;
 mod request_id;
 mod serve;
+pub mod tls;
 mod upstream;
 
 pub use serve::{Caps, Edge, EdgeError, EdgeOptions, GatewayListener, start};

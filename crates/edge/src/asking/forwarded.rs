@@ -17,8 +17,8 @@ pub(crate) fn caller_address(headers: &HeaderMap, peer: IpAddr, trusts: impl Fn(
     keyward_core::forwarded::caller_address(told, peer, trusts)
 }
 
-/// Tells the upstream of this hop.
-pub(crate) fn tell(headers: &mut HeaderMap, peer: &HeaderValue, host: Option<HeaderValue>) {
+/// Tells the upstream of this hop. `scheme` is what the caller spoke on it.
+pub(crate) fn tell(headers: &mut HeaderMap, peer: &HeaderValue, host: Option<HeaderValue>, scheme: &'static str) {
     let before: Vec<&[u8]> = headers.get_all(X_FORWARDED_FOR).iter().map(HeaderValue::as_bytes).collect();
     let chain = match before.is_empty() {
         true => peer.clone(),
@@ -29,7 +29,7 @@ pub(crate) fn tell(headers: &mut HeaderMap, peer: &HeaderValue, host: Option<Hea
     };
     headers.insert(X_FORWARDED_FOR, chain);
     if !headers.contains_key(X_FORWARDED_PROTO) {
-        headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static("http"));
+        headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(scheme));
     }
     if let Some(host) = host
         && !headers.contains_key(X_FORWARDED_HOST)
@@ -46,7 +46,12 @@ mod tests {
     fn h11_the_upstream_sees_the_whole_chain_and_this_hop_last() {
         let mut headers = HeaderMap::new();
         headers.insert(X_FORWARDED_FOR, HeaderValue::from_static("1.1.1.1"));
-        tell(&mut headers, &HeaderValue::from_static("10.0.0.1"), Some(HeaderValue::from_static("api.example")));
+        tell(
+            &mut headers,
+            &HeaderValue::from_static("10.0.0.1"),
+            Some(HeaderValue::from_static("api.example")),
+            "http",
+        );
         assert_eq!(headers[X_FORWARDED_FOR], "1.1.1.1, 10.0.0.1");
         assert_eq!(
             (headers[X_FORWARDED_PROTO].clone(), headers[X_FORWARDED_HOST].clone()),

@@ -63,7 +63,8 @@ impl Visit<'_> {
         let headers = &mut parts.headers;
         credential::strip_headers(&self.served.entrance.places, headers);
         headers::clean_request(headers, parts.version, caller.worker.trusts(caller.peer));
-        forwarded::tell(headers, &caller.peer_header, host);
+        let scheme = if caller.is_tls() { "https" } else { "http" };
+        forwarded::tell(headers, &caller.peer_header, host, scheme);
         headers.insert(HOST, upstream.address.host_header.clone());
         self.gateway.identities.of(grant).tell(headers, self.request_id);
         let mut request = Request::new(body);

@@ -11,6 +11,7 @@ use parking_lot::Mutex;
 
 use crate::asking::entrance::{Entrance, Wall, begins_with};
 use crate::serve::lifeline::Lifelines;
+use crate::tls::UpstreamTls;
 use crate::upstream::{Address, Upstream};
 
 /// An API ready for serving.
@@ -101,13 +102,14 @@ pub(crate) struct Overrides {
 #[derive(Debug)]
 pub(crate) struct Tables {
     overrides: Arc<Overrides>,
+    upstream_tls: UpstreamTls,
     lifelines: Arc<Lifelines>,
     current: Mutex<Option<Arc<Table>>>,
 }
 
 impl Tables {
-    pub fn new(overrides: Arc<Overrides>, lifelines: Arc<Lifelines>) -> Self {
-        Tables { overrides, lifelines, current: Mutex::default() }
+    pub fn new(overrides: Arc<Overrides>, upstream_tls: UpstreamTls, lifelines: Arc<Lifelines>) -> Self {
+        Tables { overrides, upstream_tls, lifelines, current: Mutex::default() }
     }
 
     /// The table of the contracts in force.
@@ -166,7 +168,7 @@ impl Tables {
             self.overrides.by_api.get(&api.name).cloned().or_else(own).or_else(|| self.overrides.default.clone());
         let upstream = address.map(|address| {
             let kept = before.and_then(|before| before.upstream.clone()).filter(|kept| kept.address == address);
-            kept.unwrap_or_else(|| Upstream::new(address, Arc::clone(&self.lifelines)))
+            kept.unwrap_or_else(|| Upstream::new(address, self.upstream_tls.clone(), Arc::clone(&self.lifelines)))
         });
         Arc::new(Served::new(api, upstream))
     }

@@ -5,21 +5,19 @@ use std::io;
 use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::task::{Context, Poll, ready};
 
 use http::HeaderValue;
 use hyper::rt::{Read, ReadBufCursor, Write};
-use hyper_util::rt::TokioIo;
 use parking_lot::Mutex;
-use tokio::io::{AsyncRead, ReadBuf};
-use tokio::net::TcpStream;
+use tokio::io::ReadBuf;
 
 use super::framing::Framing;
 use super::lifeline::{Lifeline, Party, Watched};
 use super::linger;
+use super::stream::{Begun, Stream};
 use super::worker::{Door, Worker};
-use crate::gather;
 
 /// What is read of a socket at a time: also the largest piece of a body that goes on in one.
 const READ_MAX: usize = 64 * 1024;
@@ -40,8 +38,12 @@ pub(crate) struct Caller {
     pub peer: IpAddr,
     /// The same as a header's value.
     pub peer_header: HeaderValue,
+    is_tls: bool,
+    is_certified: bool,
     lifeline: Arc<Lifeline>,
     framing: Option<Mutex<Framing>>,
+    /// Whether anything came. HTTP/2 under TLS is agreed on before its first byte.
+    has_spoken: AtomicBool,
     streams: AtomicU32,
     starting: Mutex<Option<Watched>>,
 }
@@ -54,19 +56,22 @@ pub(crate) struct Turn {
 }
 
 impl Caller {
-    pub fn new(worker: Arc<Worker>, door: Arc<Door>, peer: IpAddr, watched: &Watched, is_http1: bool) -> Self {
+    pub fn new(worker: Arc<Worker>, door: Arc<Door>, peer: IpAddr, watched: &Watched, begun: &Begun) -> Self {
+        let Begun { stream, is_http1, is_certified } = begun;
+        let (is_http1, is_tls) = (*is_http1, stream.is_tls());
         let peer = peer.to_canonical();
         let peer_header = HeaderValue::try_from(peer.to_string()).unwrap_or(HeaderValue::from_static("unknown"));
         let lifeline = Arc::clone(watched.lifeline());
-        // HTTP/2 has shown itself by its preface; its first request may come later.
-        let patience = if is_http1 { worker.caps.header_timeout } else { worker.caps.idle_timeout };
-        lifeline.expect(Party::Caller, patience);
+        lifeline.expect(Party::Caller, worker.caps.header_timeout);
         Caller {
             worker,
             door,
             peer,
             peer_header,
+            is_tls,
+            is_certified: *is_certified,
             lifeline,
+            has_spoken: AtomicBool::new(false),
             framing: is_http1.then(|| Mutex::new(Framing::new())),
             streams: AtomicU32::new(0),
             starting: Mutex::new(None),
@@ -107,13 +112,30 @@ impl Caller {
         self.framing.as_ref().is_some_and(|framing| framing.lock().is_within()) && !self.lifeline.was_cut()
     }
 
+    /// Whether the connection is under TLS.
+    pub fn is_tls(&self) -> bool {
+        self.is_tls
+    }
+
+    /// Whether the caller showed a client certificate that the listener's authorities (`tls.client_ca_file`) vouch for.
+    #[allow(dead_code, reason = "asked by the doors for proxies")]
+    pub fn is_certified(&self) -> bool {
+        self.is_certified
+    }
+
     fn is_http1(&self) -> bool {
         self.framing.is_some()
     }
 
     /// Looks at what was read before hyper does; false where it must not pass.
     fn read(&self, bytes: &[u8]) -> bool {
-        let Some(framing) = &self.framing else { return true };
+        let Some(framing) = &self.framing else {
+            if !self.has_spoken.load(Ordering::Relaxed) && !self.has_spoken.swap(true, Ordering::Relaxed) {
+                // HTTP/2 has shown itself by its preface; its first request may come later.
+                self.lifeline.expect(Party::Caller, self.worker.caps.idle_timeout);
+            }
+            return true;
+        };
         let mut framing = framing.lock();
         if framing.is_between() {
             self.lifeline.expect(Party::Caller, self.worker.caps.header_timeout);
@@ -136,13 +158,13 @@ impl Drop for Turn {
 /// A caller's socket.
 #[derive(Debug)]
 pub(crate) struct Socket {
-    stream: TokioIo<TcpStream>,
+    stream: Stream,
     caller: Arc<Caller>,
 }
 
 impl Socket {
-    pub fn new(stream: TcpStream, caller: Arc<Caller>) -> Self {
-        Socket { stream: TokioIo::new(stream), caller }
+    pub fn new(stream: Stream, caller: Arc<Caller>) -> Self {
+        Socket { stream, caller }
     }
 }
 
@@ -150,10 +172,10 @@ impl Drop for Socket {
     fn drop(&mut self) {
         // A connection that is cut is reset: what the kernel still holds of it must not arrive either.
         if self.caller.lifeline.was_cut() {
-            let _ = self.stream.inner().set_zero_linger();
+            let _ = self.stream.socket().set_zero_linger();
         }
         if self.caller.is_mid_request() {
-            linger::begin(self.stream.inner(), &self.caller);
+            linger::begin(self.stream.socket(), &self.caller);
         }
     }
 }
@@ -164,7 +186,7 @@ impl Read for Socket {
         SCRATCH.with_borrow_mut(|scratch| {
             let room = into.remaining().min(scratch.len());
             let mut buffer = ReadBuf::new(&mut scratch[..room]);
-            ready!(Pin::new(this.stream.inner_mut()).poll_read(cx, &mut buffer))?;
+            ready!(this.stream.poll_read(cx, &mut buffer))?;
             let bytes = buffer.filled();
             if this.caller.read(bytes) {
                 into.put_slice(bytes);
@@ -199,6 +221,6 @@ impl Write for Socket {
         cx: &mut Context<'_>,
         parts: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        gather::poll_write(Pin::new(&mut self.stream), cx, parts)
+        Pin::new(&mut self.stream).poll_write_vectored(cx, parts)
     }
 }

@@ -1,8 +1,6 @@
-//! A connection's life: which protocol it speaks, hyper's part, and its end.
+//! A connection's life: hyper's part, and its end. Which protocol it speaks is told by how its `stream` begins.
 
 use std::future::poll_fn;
-use std::io;
-use std::net::TcpStream as StdTcpStream;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::sync::Arc;
@@ -15,17 +13,16 @@ use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::TokioTimer;
-use tokio::net::TcpStream;
 
 use super::caller::{Caller, Socket, Turn};
 use super::lifeline::{Guarded, Watched};
+use super::stream::{self, Begun};
 use super::worker::{Arrival, Counted, DoorKind, Worker};
 use crate::reply::{Problem, Reply, ReplyBody, problem};
 
 /// hyper's own limits stand a little above ours, so that the contract's answer is given wherever possible.
 const HTTP1_BUFFER_MAX: usize = 64 * 1024;
 const HTTP1_HEADER_BYTES_MAX: usize = 32 * 1024;
-const HTTP2_PREFACE_START: &[u8; 4] = b"PRI ";
 const HTTP2_STREAMS_MAX: u32 = 200;
 const HTTP2_RESETS_PENDING_MAX: usize = 20;
 const HTTP2_STREAM_WINDOW: u32 = 256 * 1024;
@@ -35,9 +32,11 @@ const HTTP2_SEND_BUFFER_MAX: usize = 64 * 1024;
 /// Serves a connection until its end.
 pub(crate) async fn serve(worker: Arc<Worker>, arrival: Arrival, counted: Counted) {
     let Arrival { stream, peer, door } = arrival;
-    let Ok((stream, is_http1)) = begin(stream, &worker).await else { return };
+    // In a box: a handshake needs room that the connection does not.
+    let Ok(begun) = Box::pin(stream::begin(stream, &door, &worker)).await else { return };
     let watched = worker.lifelines.watch();
-    let caller = Arc::new(Caller::new(worker, door, peer.ip(), &watched, is_http1));
+    let caller = Arc::new(Caller::new(worker, door, peer.ip(), &watched, &begun));
+    let Begun { stream, is_http1, .. } = begun;
     let socket = Socket::new(stream, Arc::clone(&caller));
     if is_http1 {
         serve_http1(caller, socket, watched).await;
@@ -156,29 +155,4 @@ fn panicked(request_id: &HeaderValue) -> Reply {
     let detail = "Something went wrong here; the request was not forwarded.";
     let status = StatusCode::INTERNAL_SERVER_ERROR;
     problem(&Problem { status, code: "internal", detail, errors: &[] }, request_id)
-}
-
-/// Takes the socket over and tells HTTP/1 from HTTP/2 by the first bytes, without taking them.
-async fn begin(stream: StdTcpStream, worker: &Worker) -> io::Result<(TcpStream, bool)> {
-    let stream = TcpStream::from_std(stream)?;
-    let sniffing = tokio::time::timeout(worker.caps.header_timeout, sniff(&stream));
-    let is_http1 = tokio::select! {
-        is_http1 = sniffing => is_http1??,
-        // Nothing was asked yet, so nothing is cut off.
-        () = worker.stop.gently.cancelled() => return Err(io::ErrorKind::ConnectionAborted.into()),
-    };
-    Ok((stream, is_http1))
-}
-
-async fn sniff(stream: &TcpStream) -> io::Result<bool> {
-    let mut start = [0; HTTP2_PREFACE_START.len()];
-    loop {
-        match stream.peek(&mut start).await? {
-            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
-            n if start[..n] != HTTP2_PREFACE_START[..n] => return Ok(true),
-            n if n == start.len() => return Ok(false),
-            // The first bytes of PRI, or of PROPFIND: rare enough to look again a little later.
-            _ => tokio::time::sleep(Duration::from_millis(10)).await,
-        }
-    }
 }

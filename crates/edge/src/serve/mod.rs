@@ -10,6 +10,7 @@ mod connection;
 mod framing;
 pub(crate) mod lifeline;
 mod linger;
+mod stream;
 pub(crate) mod worker;
 
 use std::collections::BTreeMap;
@@ -29,6 +30,7 @@ use self::worker::{Arrival, Door, DoorKind, Stop, Worker};
 use crate::check::Check;
 use crate::gateway::{Gateway, Overrides, Tables};
 use crate::request_id::RequestIds;
+use crate::tls::{self, ServerTls, TlsError, UpstreamTls};
 use crate::upstream::{Address, NotAnAddress};
 
 /// How much a caller may ask of a connection. The defaults are for the open internet.
@@ -96,6 +98,12 @@ pub struct EdgeOptions {
     pub trusted_proxies: Vec<IpNet>,
     /// Where request ids come from.
     pub entropy: Arc<dyn Entropy>,
+    /// What the verify API's listener speaks TLS with; plain HTTP without.
+    pub check_tls: Option<ServerTls>,
+    /// What the gateway's listeners speak TLS with; plain HTTP without.
+    pub gateway_tls: Option<ServerTls>,
+    /// What upstreams with https URLs are spoken to with; by the public roots without.
+    pub upstream_tls: Option<UpstreamTls>,
 }
 
 impl EdgeOptions {
@@ -111,6 +119,9 @@ impl EdgeOptions {
             caps: Caps::default(),
             trusted_proxies: Vec::new(),
             entropy,
+            check_tls: None,
+            gateway_tls: None,
+            upstream_tls: None,
         }
     }
 }
@@ -128,6 +139,9 @@ pub enum EdgeError {
         /// What is wrong with it.
         error: NotAnAddress,
     },
+    /// TLS to upstreams cannot be spoken.
+    #[error("TLS to upstreams {0}")]
+    Tls(#[from] TlsError),
     /// The system refuses a thread, a runtime or a listener.
     #[error("the edge cannot be started: {0}")]
     System(#[from] std::io::Error),
@@ -149,11 +163,15 @@ pub struct Edge {
 /// [`EdgeError`] where a setting is wrong or the system refuses.
 pub fn start(options: EdgeOptions, engine: Arc<Engine>) -> Result<Edge, EdgeError> {
     let overrides = Arc::new(overrides(&options)?);
+    let upstream_tls = match &options.upstream_tls {
+        Some(tls) => tls.clone(),
+        None => UpstreamTls::new(tls::upstream_config(None, None)?),
+    };
     let check = options.check.local_addr()?;
     let gateways = options.gateways.iter().map(|g| g.listener.local_addr()).collect::<Result<_, _>>()?;
-    let mut listeners = vec![(options.check, Arc::new(door(DoorKind::Check)))];
+    let mut listeners = vec![(options.check, Arc::new(door(DoorKind::Check, options.check_tls)))];
     for GatewayListener { listener, api } in options.gateways {
-        listeners.push((listener, Arc::new(door(DoorKind::Gateway(api)))));
+        listeners.push((listener, Arc::new(door(DoorKind::Gateway(api), options.gateway_tls.clone()))));
     }
     let mut edge = Edge { check, gateways, stop: Stop::default(), threads: Vec::new(), ended: Vec::new() };
     let trusted_proxies: Arc<[IpNet]> = options.trusted_proxies.into();
@@ -161,7 +179,11 @@ pub fn start(options: EdgeOptions, engine: Arc<Engine>) -> Result<Edge, EdgeErro
     for number in 0..worker_count(options.workers) {
         let (sender, arrivals) = mpsc::unbounded_channel();
         let worker = |lifelines: Arc<lifeline::Lifelines>| Worker {
-            gateway: Gateway::new(Tables::new(Arc::clone(&overrides), Arc::clone(&lifelines))),
+            gateway: Gateway::new(Tables::new(
+                Arc::clone(&overrides),
+                upstream_tls.clone(),
+                Arc::clone(&lifelines),
+            )),
             check: Check::default(),
             engine: Arc::clone(&engine),
             caps: options.caps,
@@ -236,14 +258,15 @@ impl Drop for Edge {
     }
 }
 
-fn door(kind: DoorKind) -> Door {
+fn door(kind: DoorKind, tls: Option<ServerTls>) -> Door {
     let label = match &kind {
         DoorKind::Check => "check",
         DoorKind::Gateway(_) => "gateway",
     };
     let open_gauge = metrics::gauge!("keyward_connections", "door" => label);
     let refused = metrics::counter!("keyward_connections_refused_total", "door" => label);
-    Door { kind, open: AtomicUsize::new(0), open_gauge, refused }
+    let handshakes_failed = metrics::counter!("keyward_tls_handshakes_failed_total", "door" => label);
+    Door { kind, tls, handshakes_failed, open: AtomicUsize::new(0), open_gauge, refused }
 }
 
 fn worker_count(asked: usize) -> usize {

@@ -20,18 +20,23 @@ use super::lifeline::{Lifelines, TICK};
 use crate::check::Check;
 use crate::gateway::Gateway;
 use crate::request_id::RequestIds;
+use crate::tls::ServerTls;
 
 /// A listener as workers see it.
 #[derive(Debug)]
 pub(crate) struct Door {
     /// What is behind it.
     pub kind: DoorKind,
+    /// What it speaks TLS with, where it does.
+    pub tls: Option<ServerTls>,
     /// How many connections are open.
     pub open: AtomicUsize,
     /// The same for those who watch.
     pub open_gauge: metrics::Gauge,
     /// Connections that were closed because too many are open.
     pub refused: metrics::Counter,
+    /// TLS handshakes that came to nothing.
+    pub handshakes_failed: metrics::Counter,
 }
 
 /// What is behind a listener.

@@ -15,6 +15,7 @@ use super::relay::Relay;
 use super::socket::Socket;
 use super::{Failure, RequestBody, Upstream};
 use crate::serve::lifeline::{Lifeline, Party};
+use crate::tls::UpstreamTls;
 
 /// Headers of the upstream beyond this are refused: an answer is not taken on trust.
 const ANSWER_HEADER_BYTES_MAX: usize = 64 * 1024;
@@ -40,15 +41,18 @@ fn builder() -> http1::Builder {
 
 impl Connection {
     /// Connects.
-    pub async fn open(address: &Address) -> std::io::Result<Box<Self>> {
-        let socket = Socket::connect(address).await?;
+    pub async fn open(address: &Address, tls: &UpstreamTls) -> std::io::Result<Box<Self>> {
+        let socket = Socket::connect(address, tls).await?;
         let (sender, driver) = builder().handshake(socket).await.map_err(std::io::Error::other)?;
         Ok(Box::new(Connection { sender, driver, relay: Relay::new(), has_ended: false }))
     }
 
     /// Connects, with a task of its own that lets the connection be upgraded.
-    pub async fn open_for_upgrade(address: &Address) -> std::io::Result<SendRequest<RequestBody>> {
-        let socket = Socket::connect(address).await?;
+    pub async fn open_for_upgrade(
+        address: &Address,
+        tls: &UpstreamTls,
+    ) -> std::io::Result<SendRequest<RequestBody>> {
+        let socket = Socket::connect(address, tls).await?;
         let (sender, driver) = builder().handshake(socket).await.map_err(std::io::Error::other)?;
         tokio::spawn(driver.with_upgrades());
         Ok(sender)

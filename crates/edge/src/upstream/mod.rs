@@ -22,6 +22,7 @@ pub(crate) use body::{Pace, RequestBody, UpstreamBody};
 pub(crate) use connection::Connection;
 
 use crate::serve::lifeline::{Lifeline, Lifelines, Party, TICK};
+use crate::tls::UpstreamTls;
 
 /// Connections that rest, at most, a worker and upstream.
 const RESTING_MAX: usize = 256;
@@ -45,6 +46,7 @@ pub(crate) enum Failure {
 #[derive(Debug)]
 pub(crate) struct Upstream {
     pub address: Address,
+    tls: UpstreamTls,
     lifelines: Arc<Lifelines>,
     resting: Mutex<Vec<Resting>>,
 }
@@ -56,8 +58,9 @@ struct Resting {
 }
 
 impl Upstream {
-    pub fn new(address: Address, lifelines: Arc<Lifelines>) -> Arc<Self> {
-        Arc::new(Upstream { address, lifelines, resting: Mutex::default() })
+    /// One at an address, spoken to with `tls` where that is https.
+    pub fn new(address: Address, tls: UpstreamTls, lifelines: Arc<Lifelines>) -> Arc<Self> {
+        Arc::new(Upstream { address, tls, lifelines, resting: Mutex::default() })
     }
 
     /// Sends a request and gives the head of its answer, with the connection that its body comes on.
@@ -75,7 +78,7 @@ impl Upstream {
                 Err((failure, _)) => return Err(failure),
             }
         }
-        let mut connection = Box::pin(limited(timeout, Connection::open(&self.address))).await?;
+        let mut connection = Box::pin(limited(timeout, Connection::open(&self.address, &self.tls))).await?;
         lifeline.expect(Party::Upstream, timeout);
         match connection.send(request, lifeline).await {
             Ok(answer) => Ok((answer, connection)),
@@ -89,7 +92,7 @@ impl Upstream {
         request: Request<RequestBody>,
         timeout: Duration,
     ) -> Result<Response<Incoming>, Failure> {
-        let mut sender = limited(timeout, Connection::open_for_upgrade(&self.address)).await?;
+        let mut sender = limited(timeout, Connection::open_for_upgrade(&self.address, &self.tls)).await?;
         match tokio::time::timeout(timeout, sender.send_request(request)).await {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(error)) => {

@@ -2,19 +2,18 @@
 
 use std::io;
 use std::pin::Pin;
-use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
-use rustls::{ClientConfig, RootCertStore};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use super::address::Address;
 use crate::gather;
+use crate::tls::UpstreamTls;
 
 /// A socket to the upstream.
 #[derive(Debug)]
@@ -25,33 +24,16 @@ pub(crate) enum Socket {
 
 impl Socket {
     /// Connects.
-    pub async fn connect(address: &Address) -> io::Result<Self> {
+    pub async fn connect(address: &Address, tls: &UpstreamTls) -> io::Result<Self> {
         let stream = TcpStream::connect((address.host.as_str(), address.port)).await?;
         stream.set_nodelay(true)?;
         if !address.is_tls {
             return Ok(Socket::Plain(TokioIo::new(stream)));
         }
         let name = ServerName::try_from(address.host.clone()).map_err(io::Error::other)?;
-        let stream = tls()?.connect(name, stream).await?;
+        let stream = TlsConnector::from(tls.current()).connect(name, stream).await?;
         Ok(Socket::Tls(Box::new(TokioIo::new(stream))))
     }
-}
-
-/// TLS with the public roots, HTTP/1.1 only; made when it is first needed.
-fn tls() -> io::Result<TlsConnector> {
-    static CONFIG: OnceLock<Arc<ClientConfig>> = OnceLock::new();
-    if let Some(config) = CONFIG.get() {
-        return Ok(TlsConnector::from(Arc::clone(config)));
-    }
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
-    let mut config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(io::Error::other)?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(TlsConnector::from(Arc::clone(CONFIG.get_or_init(|| Arc::new(config)))))
 }
 
 impl Read for Socket {

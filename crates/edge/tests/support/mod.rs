@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "every test file takes what it needs")]
 
 pub mod raw;
+pub mod tls;
 pub mod upstream;
 
 use std::net::{SocketAddr, TcpListener};

@@ -3,12 +3,16 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
+
+/// What a connection can go over.
+pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 
 /// A connection.
 pub struct Raw {
-    stream: TcpStream,
+    stream: Box<dyn Stream>,
     buffer: Vec<u8>,
 }
 
@@ -22,11 +26,17 @@ pub struct Answer {
 
 impl Raw {
     pub async fn connect(to: SocketAddr) -> Raw {
-        Raw { stream: TcpStream::connect(to).await.unwrap(), buffer: Vec::new() }
+        Self::over(TcpStream::connect(to).await.unwrap())
+    }
+
+    /// Over a stream that is there already.
+    pub fn over(stream: impl Stream + 'static) -> Raw {
+        Raw { stream: Box::new(stream), buffer: Vec::new() }
     }
 
     pub async fn send(&mut self, bytes: impl AsRef<[u8]>) {
         self.stream.write_all(bytes.as_ref()).await.unwrap();
+        self.stream.flush().await.unwrap();
     }
 
     /// Sends as much as goes, to a peer that may close meanwhile.
