@@ -1,6 +1,6 @@
 //! A listener for one of our own routers (control plane, operations, the echo upstream): HTTP/1.1 with caps on
-//! headers, connections and time, and a stop that lets open requests finish. The data plane's listeners are
-//! `keyward-edge`'s.
+//! headers, connections and time, under TLS where that is set, and a stop that lets open requests finish. The data
+//! plane's listeners are `keyward-edge`'s.
 
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -17,8 +17,11 @@ use hyper::server::conn::http1;
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use keyward_edge::tls::ServerTls;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -28,7 +31,7 @@ use crate::failure::{Failure, Outcome};
 const HEAD_BYTES_MAX: usize = 16 * 1024;
 /// Most headers of a request (H04).
 const HEADERS_MAX: usize = 100;
-/// How long a caller may take to send a request's head, and a kept connection may lie idle (H06).
+/// How long a caller may take for a TLS handshake, to send a request's head, and a kept connection may lie idle (H06).
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How much callers may ask of a listener, beside the caps on heads that all have.
@@ -81,19 +84,31 @@ pub fn cannot_listen(address: SocketAddr, flag: &str, error: &std::io::Error) ->
     Failure::failed(format!("cannot listen on {address}: {error}")).advise(advice)
 }
 
-/// Serves a router until `stop`; the tracker's tasks are the connections, which finish what they are at.
-pub fn serve(bound: Bound, router: Router, limits: Limits, stop: CancellationToken, tasks: &TaskTracker) {
-    let accepting = accept(bound.listener, router, limits, stop, tasks.clone());
-    tasks.spawn(accepting);
-}
-
-async fn accept(
-    listener: TcpListener,
+/// Serves a router until `stop`, under TLS where there is any; the tracker's tasks are the connections, which finish
+/// what they are at.
+pub fn serve(
+    bound: Bound,
+    tls: Option<ServerTls>,
     router: Router,
     limits: Limits,
     stop: CancellationToken,
-    tasks: TaskTracker,
+    tasks: &TaskTracker,
 ) {
+    let accepting = accept(bound.listener, Served { tls, router, limits, stop }, tasks.clone());
+    tasks.spawn(accepting);
+}
+
+/// What every connection of a listener gets.
+#[derive(Clone)]
+struct Served {
+    tls: Option<ServerTls>,
+    router: Router,
+    limits: Limits,
+    stop: CancellationToken,
+}
+
+async fn accept(listener: TcpListener, served: Served, tasks: TaskTracker) {
+    let Served { limits, stop, .. } = &served;
     let room = Arc::new(Semaphore::new(limits.connections_max));
     loop {
         // Where there is no room, callers wait in the system's queue instead of in our memory.
@@ -104,9 +119,9 @@ async fn accept(
         };
         match accepted {
             Ok((stream, peer)) => {
-                let connection = connection(stream, peer, router.clone(), limits.body_timeout, stop.clone());
+                let served = served.clone();
                 tasks.spawn(async move {
-                    connection.await;
+                    begin(stream, peer, served).await;
                     drop(permit);
                 });
             }
@@ -119,14 +134,32 @@ async fn accept(
     }
 }
 
-async fn connection(
-    stream: TcpStream,
-    peer: SocketAddr,
-    router: Router,
-    body_timeout: Duration,
-    stop: CancellationToken,
-) {
+/// Takes a connection over: to the end of its handshake, where there is one.
+async fn begin(stream: TcpStream, peer: SocketAddr, served: Served) {
     let _ = stream.set_nodelay(true);
+    let Some(tls) = &served.tls else { return connection(stream, peer, served).await };
+    let handshake = TlsAcceptor::from(tls.current()).accept(stream);
+    let shaken = tokio::select! {
+        shaken = tokio::time::timeout(HEAD_TIMEOUT, handshake) => shaken,
+        // Nothing was asked yet, so nothing is cut off.
+        () = served.stop.cancelled() => return,
+    };
+    match shaken {
+        Ok(Ok(stream)) => connection(stream, peer, served).await,
+        Ok(Err(error)) => {
+            metrics::counter!("keyward_tls_handshakes_failed_total", "door" => "control").increment(1);
+            tracing::debug!(%peer, %error, "a TLS handshake failed");
+        }
+        Err(_) => tracing::debug!(%peer, "a TLS handshake took too long"),
+    }
+}
+
+async fn connection(
+    stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    peer: SocketAddr,
+    served: Served,
+) {
+    let Served { router, limits: Limits { body_timeout, .. }, stop, .. } = served;
     let service = TowerToHyperService::new(router);
     let service = service_fn(move |mut request: hyper::Request<Incoming>| {
         request.extensions_mut().insert(ConnectInfo(peer));
@@ -189,18 +222,18 @@ mod tests {
     use axum::routing::post;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-    struct Served {
+    struct Listening {
         address: SocketAddr,
         stop: CancellationToken,
         tasks: TaskTracker,
     }
 
-    async fn served(limits: Limits) -> Served {
+    async fn served(limits: Limits) -> Listening {
         let bound = bind(([127, 0, 0, 1], 0).into(), "--listen").await.unwrap();
         let (address, stop, tasks) = (bound.address, CancellationToken::new(), TaskTracker::new());
         let router = Router::new().route("/", post(|body: Bytes| async move { body.len().to_string() }));
-        serve(bound, router, limits, stop.clone(), &tasks);
-        Served { address, stop, tasks }
+        serve(bound, None, router, limits, stop.clone(), &tasks);
+        Listening { address, stop, tasks }
     }
 
     fn limits(body_timeout: Duration) -> Limits {

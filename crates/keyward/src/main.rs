@@ -2,6 +2,7 @@
 //! message and an exit code. Wires the other crates together; holds no rule of its own.
 
 mod args;
+mod certificates;
 mod cli;
 mod config;
 mod dev;

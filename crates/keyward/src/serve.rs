@@ -55,16 +55,21 @@ pub async fn run(args: ServeArgs, context: &Context) -> Outcome {
 
 /// Says where the node listens: a line of JSON on standard output where wanted, else a line a listener.
 fn banner(addresses: &Addresses, config: &Config, setup: Option<&str>, output: Output) {
-    let url = |address| format!("http://{address}");
+    let url = |listener, address| config.url_of(listener, address);
+    let ops = match addresses.ops {
+        Some(address) => url("ops", address),
+        None => url("control", addresses.control),
+    };
+    let gateway = addresses.gateway.map(|address| url("gateway", address));
     let dir = &config.dir().display().to_string();
     let database = config.database().map(|database| database.shown());
     let lease = node::lease(config);
     if output.is_json() {
         output.json(&json!({
-            "control_url": url(addresses.control),
-            "check_url": url(addresses.check),
-            "gateway_url": addresses.gateway.map(url),
-            "ops_url": url(addresses.ops.unwrap_or(addresses.control)),
+            "control_url": url("control", addresses.control),
+            "check_url": url("check", addresses.check),
+            "gateway_url": gateway,
+            "ops_url": ops,
             "setup_url": setup,
             "dir": dir,
             "store": database,
@@ -77,10 +82,10 @@ fn banner(addresses: &Addresses, config: &Config, setup: Option<&str>, output: O
         return;
     }
     output.line(format!("Keyward {} serves {dir}", env!("CARGO_PKG_VERSION")));
-    output.line(format!("  control  {}", url(addresses.control)));
-    output.line(format!("  check    {}/v1/verify", url(addresses.check)));
-    output.line(format!("  gateway  {}", addresses.gateway.map_or("none".into(), url)));
-    output.line(format!("  ops      {}/readyz", url(addresses.ops.unwrap_or(addresses.control))));
+    output.line(format!("  control  {}", url("control", addresses.control)));
+    output.line(format!("  check    {}/v1/verify", url("check", addresses.check)));
+    output.line(format!("  gateway  {}", gateway.as_deref().unwrap_or("none")));
+    output.line(format!("  ops      {ops}/readyz"));
     if let Some(database) = &database {
         output.line(format!("  store    {database}"));
         output.line(format!("  node     {}", config.node_name()));

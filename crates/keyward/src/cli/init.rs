@@ -34,8 +34,8 @@ pub async fn run(args: InitArgs, context: &Context) -> Outcome {
     };
     let key = first_management_key(&config, &secrets).await?;
     let mut profile = Profile::read(&dir)?;
-    profile.url.get_or_insert_with(|| format!("http://{}", config.control()));
-    profile.check_url.get_or_insert_with(|| format!("http://{}", config.check()));
+    profile.url.get_or_insert_with(|| config.url_of("control", config.control()));
+    profile.check_url.get_or_insert_with(|| config.url_of("check", config.check()));
     profile.management_key = Some(key.expose().to_owned());
     profile.write(&dir)?;
     remember_database(&config)?;
@@ -101,7 +101,7 @@ fn tell(dir: &Path, config: &Config, secrets: &Secrets, key: &Secret, context: &
             "dir": dir.display().to_string(),
             "secrets": secrets.origin().to_string(),
             "cli": profile.display().to_string(),
-            "control_url": format!("http://{}", config.control()),
+            "control_url": config.url_of("control", config.control()),
             "management_key": key.expose(),
         }));
     }

@@ -9,6 +9,7 @@ mod sign_in;
 mod store;
 #[cfg(test)]
 mod tests;
+mod tls;
 mod value;
 
 use std::collections::BTreeMap;
@@ -27,6 +28,7 @@ pub use settings::{PEPPER_VARIABLE, SETTINGS};
 use settings::{Setting, find};
 pub use sign_in::{MailSettings, OpenIdSettings};
 pub use store::Database;
+pub use tls::{ListenerFiles, UpstreamFiles};
 use value::{Raw, Value};
 
 /// Where a value came from.
@@ -147,10 +149,13 @@ impl Config {
         let further = self.gateway_listeners().into_iter().map(|(_, address)| ("gateway.listeners", address));
         let bound: Vec<_> = named.chain(further).collect();
         for (i, (name, address)) in bound.iter().enumerate() {
-            if !address.ip().is_loopback() && !self.truth("allow_plaintext") {
+            let listener = name.split('.').next().unwrap_or_default();
+            let is_plain = !self.speaks_tls(listener) && !self.truth("allow_plaintext");
+            if !address.ip().is_loopback() && is_plain {
                 let reason = format!(
-                    "{address} can be reached from elsewhere, and Keyward speaks no TLS: put a proxy with TLS in \
-                     front and set allow_plaintext = true, or listen on 127.0.0.1"
+                    "{address} can be reached from elsewhere, and no TLS is spoken there: set tls.certificate_file \
+                     and tls.private_key_file, or put a proxy with TLS in front and set allow_plaintext = true, or \
+                     listen on 127.0.0.1"
                 );
                 found.push(self.complain(name, reason));
             }
@@ -169,6 +174,7 @@ impl Config {
             found.push(self.complain("dir", "cannot be empty".into()));
         }
         found.extend(self.incomplete_sign_in());
+        found.extend(self.incomplete_tls());
         found.extend(self.impossible_lease());
         found
     }
@@ -297,7 +303,7 @@ impl Config {
     /// cookies do not travel without.
     pub fn site(&self, listens: SocketAddr) -> Site {
         // A setting that is no site was refused when it was read; an empty one is none.
-        let site = Site::new(self.text("control.public_url")).unwrap_or_else(|_| Site::at(listens));
+        let site = Site::new(self.text("control.public_url")).unwrap_or_else(|_| self.own_site(listens));
         site.behind(self.networks("control.trusted_proxies"))
     }
 
@@ -305,7 +311,7 @@ impl Config {
     /// here alone.
     pub fn gateway_url(&self, listens: Option<SocketAddr>) -> Option<String> {
         let own =
-            || listens.filter(|listens| listens.ip().is_loopback()).map(|listens| format!("http://{listens}"));
+            || listens.filter(|listens| listens.ip().is_loopback()).map(|listens| self.url_of("gateway", listens));
         Some(self.text("gateway.public_url").to_owned()).filter(|url| !url.is_empty()).or_else(own)
     }
 

@@ -1,6 +1,7 @@
 //! Every setting, once: its name in the file, its flag, its default and what it means. The environment
 //! variable follows from the name; `config show`, docs/configuration.md and the errors are made from this.
 
+use super::tls::TLS_LISTENERS;
 use super::value::Kind;
 
 /// One setting.
@@ -117,8 +118,45 @@ pub static SETTINGS: &[Setting] = &[
         Some("--allow-plaintext"),
         Kind::Truth,
         "false",
-        "acknowledges that something in front of every listener on a public address speaks TLS: keys travel here",
+        "acknowledges that something in front of every listener that speaks no TLS itself does: keys travel here",
     ),
+    setting(
+        "tls.certificate_file",
+        None,
+        Kind::Path,
+        "",
+        "the certificate that listeners show, with its chain, in PEM; read again when it changes; empty for plain HTTP",
+    ),
+    setting("tls.private_key_file", None, Kind::Path, "", "a file of mode 0600 with its private key, in PEM"),
+    setting(
+        "tls.listeners",
+        None,
+        Kind::SomeOf(TLS_LISTENERS),
+        "control,check,gateway",
+        "which listeners speak TLS where there is a certificate",
+    ),
+    setting(
+        "tls.client_ca_file",
+        None,
+        Kind::Path,
+        "",
+        "who vouches for clients of the check listener, in PEM: a certificate that one presents is verified by it",
+    ),
+    setting(
+        "upstream.ca_file",
+        None,
+        Kind::Path,
+        "",
+        "who vouches for https upstreams, in PEM, and nobody else; empty for the public authorities",
+    ),
+    setting(
+        "upstream.client_certificate_file",
+        None,
+        Kind::Path,
+        "",
+        "the certificate, in PEM, that is shown to https upstreams that ask for one",
+    ),
+    setting("upstream.client_key_file", None, Kind::Path, "", "a file of mode 0600 with its private key, in PEM"),
     setting(
         "gateway.api",
         Some("--gateway-api"),

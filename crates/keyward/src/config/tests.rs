@@ -45,6 +45,12 @@ const BAD: &[(&str, usize, &str)] = &[
     ("[gateway]\nlisteners = [\"a=127.0.0.1:1\", \"a=127.0.0.1:2\"]", 2, "gateway.listeners"),
     ("[gateway]\nupstreams = [\"standard=ftp://x\"]", 2, "gateway.upstreams"),
     ("[gateway]\nupstreams = { standard = \"http://x\" }", 2, "gateway.upstreams"),
+    ("[tls]\ncertificate_file = \"a\"", 2, "tls.certificate_file"),
+    ("[tls]\nprivate_key_file = \"a\"", 2, "tls.private_key_file"),
+    ("[tls]\nlisteners = [\"ops\"]", 2, "tls.listeners"),
+    ("[tls]\nlisteners = \"all\"", 2, "tls.listeners"),
+    ("[tls]\nclient_ca_file = \"a\"", 2, "tls.client_ca_file"),
+    ("[upstream]\nclient_key_file = \"a\"", 2, "upstream.client_key_file"),
     ("[gateway]\nconnections_max = 0", 2, "gateway.connections_max"),
     ("[gateway]\nconnections_max = -1", 2, "gateway.connections_max"),
     ("[gateway]\nconnections_max = 1.5", 2, "gateway.connections_max"),
@@ -240,4 +246,23 @@ fn read_sources(folder: &std::path::Path, into: &mut String) {
             _ => {}
         }
     }
+}
+
+#[test]
+fn tls_makes_a_public_address_safe_where_it_is_spoken() {
+    let pair = "[tls]\ncertificate_file = \"c\"\nprivate_key_file = \"k\"\n";
+    let public =
+        "[control]\nlisten = \"0.0.0.0:1\"\n[check]\nlisten = \"0.0.0.0:2\"\n[gateway]\nlisten = \"0.0.0.0:3\"\n";
+    let config = load(&format!("{pair}{public}")).unwrap();
+    assert_eq!(config.url_of("check", ([127, 0, 0, 1], 2).into()), "https://127.0.0.1:2");
+    assert_eq!(config.site(([127, 0, 0, 1], 1).into()).origin(), "https://127.0.0.1:1");
+    assert_eq!(config.gateway_url(Some(([127, 0, 0, 1], 3).into())).unwrap(), "https://127.0.0.1:3");
+    let refusal = load(&format!("{pair}listeners = [\"gateway\"]\n{public}")).unwrap_err().message;
+    assert!(refusal.contains("control.listen") && refusal.contains("check.listen"), "{refusal}");
+    assert!(!refusal.contains("gateway.listen"), "{refusal}");
+    // Operations have no TLS of their own.
+    let refusal = load(&format!("{pair}{public}[ops]\nlisten = \"0.0.0.0:4\"\n")).unwrap_err().message;
+    assert!(refusal.contains("ops.listen") && !refusal.contains("control.listen"), "{refusal}");
+    let refusal = load(&format!("{pair}listeners = \"gateway\"\nclient_ca_file = \"a\"\n")).unwrap_err().message;
+    assert!(refusal.contains("tls.client_ca_file: is for clients of the check listener"), "{refusal}");
 }

@@ -45,6 +45,8 @@ pub enum Kind {
     Text,
     /// Letters, digits, `_` and `-`.
     Word,
+    /// Any of a few words.
+    SomeOf(&'static [&'static str]),
 }
 
 /// A value as a source gave it, before it is known to be right.
@@ -79,6 +81,8 @@ pub enum Value {
     ApiAddresses(Vec<(ApiName, SocketAddr)>),
     /// APIs with a URL each.
     ApiUrls(Vec<(ApiName, String)>),
+    /// Words.
+    Words(Vec<String>),
 }
 
 impl Kind {
@@ -92,6 +96,7 @@ impl Kind {
             (Kind::Truth, Raw::Truth(truth)) => Ok(Value::Truth(*truth)),
             (Kind::Networks, Raw::List(items)) => networks(items.iter().map(String::as_str)),
             (Kind::ApiAddresses | Kind::ApiUrls, Raw::List(items)) => self.pairs(items.iter().map(String::as_str)),
+            (Kind::SomeOf(words), Raw::List(items)) => some_of(words, items.iter().map(String::as_str)),
             // A truth or a number in quotes is a mistake in a file, but the only way in the environment.
             (_, Raw::Text(text)) => self.read_text(text),
             _ => Err(format!("expected {}, not {}", self.expected(), raw.named())),
@@ -103,6 +108,7 @@ impl Kind {
             Kind::Address => address(text),
             Kind::Networks => networks(parts(text)),
             Kind::ApiAddresses | Kind::ApiUrls => self.pairs(parts(text)),
+            Kind::SomeOf(words) => some_of(words, parts(text)),
             Kind::Count { min, max } => count(text.parse().ok(), min, max),
             Kind::OneOf(words) if words.contains(&text) => Ok(Value::Text(text.to_owned())),
             Kind::ApiName if text.is_empty() => Ok(Value::Text(String::new())),
@@ -182,6 +188,7 @@ impl Kind {
             Kind::MailServer => "a mail server such as smtp://mail.example.com:587".into(),
             Kind::Text => "text on one line".into(),
             Kind::Word => "letters, digits, _ and -".into(),
+            Kind::SomeOf(words) => format!("a list of some of {}", words.join(", ")),
         }
     }
 }
@@ -218,6 +225,7 @@ impl std::fmt::Display for Value {
                 let pairs: Vec<_> = pairs.iter().map(|(api, url)| format!("{api}={url}")).collect();
                 f.write_str(&pairs.join(","))
             }
+            Value::Words(words) => f.write_str(&words.join(",")),
         }
     }
 }
@@ -297,6 +305,14 @@ fn networks<'a>(parts: impl Iterator<Item = &'a str>) -> Result<Value, String> {
         Ok(network)
     });
     Ok(Value::Networks(read.collect::<Result<_, _>>()?))
+}
+
+fn some_of<'a>(words: &'static [&'static str], parts: impl Iterator<Item = &'a str>) -> Result<Value, String> {
+    let read = parts.map(|part| match words.contains(&part) {
+        true => Ok(part.to_owned()),
+        false => Err(format!("expected {}", Kind::SomeOf(words).expected())),
+    });
+    Ok(Value::Words(read.collect::<Result<_, _>>()?))
 }
 
 fn count(number: Option<u64>, min: u64, max: u64) -> Result<Value, String> {

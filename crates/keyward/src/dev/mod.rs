@@ -145,8 +145,8 @@ fn prepare(config: &Config, context: &Context) -> Outcome<Secrets> {
 
 fn write_profile(config: &Config, addresses: &Addresses, state: &State) -> Outcome {
     let profile = Profile {
-        url: Some(format!("http://{}", addresses.control)),
-        check_url: Some(format!("http://{}", addresses.check)),
+        url: Some(config.url_of("control", addresses.control)),
+        check_url: Some(config.url_of("check", addresses.check)),
         management_key: Some(state.management_secret.expose().to_owned()),
         project: Some(state.project.id.to_string()),
     };
@@ -171,7 +171,8 @@ impl Echo {
         let url = format!("http://{}", bound.address);
         // The gateway has its own limits; behind it everything is echoed, however slowly it comes.
         let limits = Limits { connections_max: 16_384, body_timeout: Duration::from_secs(3600) };
-        listener::serve(bound, echo::router(contract.examples.clone()), limits, stop.clone(), &tasks);
+        let router = echo::router(contract.examples.clone());
+        listener::serve(bound, None, router, limits, stop.clone(), &tasks);
         Ok(Echo { url, is_own: true, stop, tasks })
     }
 
@@ -194,7 +195,7 @@ struct Told<'a> {
 
 impl Told<'_> {
     fn gateway_url(&self) -> String {
-        self.addresses.gateway.map(|address| format!("http://{address}")).unwrap_or_default()
+        self.addresses.gateway.map(|address| self.config.url_of("gateway", address)).unwrap_or_default()
     }
 
     fn sign_in_url(&self) -> String {
@@ -204,10 +205,10 @@ impl Told<'_> {
 
     /// One line, for scripts.
     fn json(&self, context: &Context) {
-        let Told { addresses, chosen, state, .. } = self;
+        let Told { config, addresses, chosen, state, .. } = self;
         context.output.json(&json!({
-            "control_url": format!("http://{}", addresses.control),
-            "check_url": format!("http://{}", addresses.check),
+            "control_url": config.url_of("control", addresses.control),
+            "check_url": config.url_of("check", addresses.check),
             "gateway_url": self.gateway_url(),
             "management_key": state.management_secret.expose(),
             "sign_in_url": self.sign_in_url(),
@@ -226,8 +227,9 @@ impl Told<'_> {
         let upstream = if echo.is_own { format!("{} (an echo)", echo.url) } else { echo.url.clone() };
         output.line(format!("Keyward dev: {}, in {dir}", contract.title));
         output.line(format!("  gateway   {}  in front of {upstream}", self.gateway_url()));
-        output.line(format!("  check     http://{}/v1/verify", addresses.check));
-        output.line(format!("  control   http://{}  (REST; /openapi.json)", addresses.control));
+        output.line(format!("  check     {}/v1/verify", self.config.url_of("check", addresses.check)));
+        let control = self.config.url_of("control", addresses.control);
+        output.line(format!("  control   {control}  (REST; /openapi.json)"));
         output.line("");
         match &state.secret {
             Some(_) => output.line("This works. Paste it:"),

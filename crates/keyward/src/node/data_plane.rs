@@ -9,6 +9,7 @@ use keyward_core::id::ApiName;
 use keyward_edge::{Caps, Edge, EdgeOptions, GatewayListener};
 use keyward_verify::Engine;
 
+use crate::certificates::Certificates;
 use crate::config::Config;
 use crate::failure::{Doing, Failure, Outcome};
 use crate::listener::{self, Bound};
@@ -57,6 +58,7 @@ impl DataPlane {
         config: &Config,
         engine: &Arc<Engine>,
         sockets: Sockets,
+        certificates: &Certificates,
         upstream: Option<String>,
     ) -> Outcome<DataPlane> {
         let (check, gateway) = (sockets.check.address, sockets.gateway.as_ref().map(|bound| bound.address));
@@ -76,6 +78,9 @@ impl DataPlane {
         let connections_max = config.gateway_connections_max();
         options.caps = Caps { connections_max, header_timeout, body_grace, ..Caps::default() };
         options.trusted_proxies = config.trusted_proxies();
+        options.check_tls = certificates.check.clone();
+        options.gateway_tls = certificates.gateway.clone();
+        options.upstream_tls = Some(certificates.upstream.clone());
         let edge = keyward_edge::start(options, Arc::clone(engine))
             .map_err(|error| Failure::usage(error.to_string()).advise("An upstream is an http or https URL."))?;
         Ok(DataPlane { check, gateway, edge })

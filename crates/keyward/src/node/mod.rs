@@ -22,6 +22,7 @@ use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::certificates::Certificates;
 use crate::config::Config;
 use crate::failure::{Doing, Outcome};
 use crate::listener::{self, Bound, Limits};
@@ -171,8 +172,12 @@ impl Node {
     /// Which address cannot be had; the core is stopped then.
     pub async fn start(config: &Config, core: Core, sockets: Sockets, upstream: Option<String>) -> Outcome<Node> {
         let Sockets { control: control_socket, ops: ops_socket, data_plane } = sockets;
-        let data_plane = match DataPlane::start(config, &core.engine, data_plane, upstream) {
-            Ok(data_plane) => data_plane,
+        let started = Certificates::load(config, core.engine.clock().now()).and_then(|certificates| {
+            let data_plane = DataPlane::start(config, &core.engine, data_plane, &certificates, upstream)?;
+            Ok((certificates, data_plane))
+        });
+        let (certificates, data_plane) = match started {
+            Ok(started) => started,
             Err(failure) => {
                 core.stop().await;
                 return Err(failure);
@@ -186,6 +191,7 @@ impl Node {
         };
         let (stopping, stop, tasks) = (CancellationToken::new(), CancellationToken::new(), TaskTracker::new());
         tasks.spawn(keep_up(core.metrics.clone(), stop.clone()));
+        tasks.spawn(certificates.watch.run(Arc::clone(core.engine.clock()), stop.clone()));
         let clock = Arc::clone(core.engine.clock());
         let (minutes, hours) = config.usage_kept();
         let kept = Kept { minutes, hours, unused_sessions: config.session_idle() };
@@ -204,12 +210,13 @@ impl Node {
         let mut control = keyward_control::router(Arc::clone(&core.control), site);
         match ops_socket {
             Some(bound) => {
-                listener::serve(bound, ops::router(ops, true), limits(OPS_CONNECTIONS_MAX), stop.clone(), &tasks)
+                let router = ops::router(ops, true);
+                listener::serve(bound, None, router, limits(OPS_CONNECTIONS_MAX), stop.clone(), &tasks)
             }
             None => control = control.merge(ops::router(ops, addresses.control.ip().is_loopback())),
         }
         let room = limits(config.control_connections_max());
-        listener::serve(control_socket, control, room, stop.clone(), &tasks);
+        listener::serve(control_socket, certificates.control, control, room, stop.clone(), &tasks);
         let (notice, drain) = (config.notice(), config.drain());
         Ok(Node { core, addresses, data_plane, stopping, stop, tasks, notice, drain })
     }

@@ -355,17 +355,17 @@ impl Keyward {
 
     /// `host:port` of the gateway, for raw sockets.
     pub fn gateway_address(&self) -> String {
-        self.started.gateway_url.trim_start_matches("http://").trim_end_matches('/').to_owned()
+        address_of(&self.started.gateway_url)
     }
 
     /// `host:port` of the control listener.
     pub fn control_address(&self) -> String {
-        self.started.control_url.trim_start_matches("http://").trim_end_matches('/').to_owned()
+        address_of(&self.started.control_url)
     }
 
     /// `host:port` of the check listener.
     pub fn check_address(&self) -> String {
-        self.started.check_url.trim_start_matches("http://").trim_end_matches('/').to_owned()
+        address_of(&self.started.check_url)
     }
 }
 
@@ -398,6 +398,11 @@ fn collect(mut from: impl Read + Send + 'static, into: Arc<Mutex<String>>) {
             into.lock().unwrap().push_str(&String::from_utf8_lossy(&buffer[..n]));
         }
     });
+}
+
+/// `host:port` of a URL without a path.
+fn address_of(url: &str) -> String {
+    url.rsplit("://").next().unwrap_or_default().trim_end_matches('/').to_owned()
 }
 
 /// Whether a status is a success.
