@@ -1,5 +1,5 @@
 """Measures /v1/verify and the gateway over loopback with wrk, beside servers that do the same without deciding, and
-with limits beside without.
+with limits beside without, and beside the proxies that people have (peers.py).
 
 Starts everything on 127.0.0.1 in a temporary folder, gives Keyward and nginx the same keys, measures all in turn in
 several rounds, and prints one Markdown table. Called by run.sh; what the numbers mean stands in README.md.
@@ -7,6 +7,7 @@ several rounds, and prints one Markdown table. Called by run.sh; what the number
 
 import argparse
 import contextlib
+import dataclasses
 import http.client
 import json
 import os
@@ -20,6 +21,8 @@ import subprocess
 import sys
 import tempfile
 import time
+
+import peers
 
 HERE = pathlib.Path(__file__).resolve().parent
 TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", HERE.parent / "target")) / "release"
@@ -44,20 +47,20 @@ def family(pid):
     return found
 
 
-def cpu_seconds(pid):
-    """User and system time that a process and its children used so far."""
+def cpu_seconds(pids):
+    """User and system time that processes and their children used so far."""
     ticks = 0
-    for one in family(pid):
+    for one in [one for pid in pids for one in family(pid)]:
         with contextlib.suppress(OSError):
             fields = pathlib.Path(f"/proc/{one}/stat").read_text().rsplit(")", 1)[1].split()
             ticks += int(fields[11]) + int(fields[12])
     return ticks / TICKS
 
 
-def memory_mib(pid):
+def memory_mib(pids):
     """Proportional set size: what several processes share counts once."""
     kib = 0
-    for one in family(pid):
+    for one in [one for pid in pids for one in family(pid)]:
         with contextlib.suppress(OSError):
             kib += int(re.search(r"^Pss:\s+(\d+)", pathlib.Path(f"/proc/{one}/smaps_rollup").read_text(), re.M)[1])
     return kib / 1024
@@ -187,7 +190,7 @@ def put_plan(started, plan):
 
 def serve_all(bench):
     """Starts everything. Gives the targets: name, what it is compared with, pid, url, and wrk's environment."""
-    ports = {name: free_port() for name in ("upstream", "map", "proxy", "noop", "bare")}
+    ports = {name: free_port() for name in ("upstream", "map", "proxy", "noop", "bare", "timed", "static", "asks_static", "asks_keyward")}
     bench.nginx("upstream", f"server {{ listen 127.0.0.1:{ports['upstream']}; location / {{ return 200 \"ok\\n\"; }} }}")
     wait_for(ports["upstream"])
     any_port = "127.0.0.1:0"
@@ -216,6 +219,14 @@ def serve_all(bench):
         f"server {{ listen 127.0.0.1:{ports['map']}; location / {{ if ($known = 0) {{ return 401; }} return 200 \"ok\\n\"; }} }}\n"
         f"server {{ listen 127.0.0.1:{ports['proxy']}; location / {{ if ($known = 0) {{ return 401; }} proxy_pass http://api; }} }}",
     )
+    asked = started["check_url"].removeprefix("http://")
+    subrequest = f"/v1/forward-auth/{started['api']}?proxy=nginx"
+    asking = bench.nginx(
+        "asks",
+        f"server {{ listen 127.0.0.1:{ports['static']}; location / {{ return 204; }} }}\n"
+        + peers.nginx_asks(ports["asks_static"], ports["upstream"], f"127.0.0.1:{ports['static']}", "/")
+        + peers.nginx_asks(ports["asks_keyward"], ports["upstream"], asked, subrequest),
+    )
     question = '{"key":"@"}'
     body = question.replace("@", keys[0])
     status, headers, answer = ask(started["check_url"], "POST", "/v1/verify", started["management_key"], body)
@@ -223,6 +234,10 @@ def serve_all(bench):
     (bench.folder / "answer.json").write_bytes(answer)
     noop = bench.start(TARGET / "examples/noop_verify", f"127.0.0.1:{ports['noop']}", bench.folder / "answer.json")
     bare = bench.start(TARGET / "examples/bare_proxy", f"127.0.0.1:{ports['bare']}", f"127.0.0.1:{ports['upstream']}")
+    timed = bench.start(
+        TARGET / "examples/bare_proxy", f"127.0.0.1:{ports['timed']}", f"127.0.0.1:{ports['upstream']}", "header-timer"
+    )
+    theirs = proxies(bench, ports, keys)
     for port in ports.values():
         wait_for(port)
     same = ask(f"http://127.0.0.1:{ports['noop']}", "POST", "/v1/verify", "x", body)
@@ -232,46 +247,82 @@ def serve_all(bench):
     call = {"KEYS": str(file), "TARGET": "/v1/hello"}
     limited = lambda plan: put_plan(started, plan)
     at = lambda name: f"http://127.0.0.1:{ports[name]}"
+    gateway, before, bare_timed = "**Keyward gateway**", "nginx map + proxy_pass", "hyper proxy, header timer"
+    asks_static, full = "nginx auth_request, static answer", "gateway with five limits"
     return [
-        ("axum, no look", None, noop.pid, at("noop"), verify),
-        ("**Keyward /v1/verify**", "axum, no look", keyward.pid, started["check_url"], verify),
-        ("the same with five limits", "**Keyward /v1/verify**", keyward.pid, started["check_url"], verify, limited),
-        ("nginx map", None, nginx.pid, at("map"), call),
-        ("nginx map + proxy_pass", None, nginx.pid, at("proxy"), call),
-        ("hyper proxy, no decision", "nginx map + proxy_pass", bare.pid, at("bare"), call),
-        ("**Keyward gateway**", "nginx map + proxy_pass", keyward.pid, started["gateway_url"], call),
-        ("gateway with five limits", "**Keyward gateway**", keyward.pid, started["gateway_url"], call, limited),
+        Target("axum, no look", [noop.pid], at("noop"), verify),
+        Target("**Keyward /v1/verify**", [keyward.pid], started["check_url"], verify, ["axum, no look"]),
+        Target("the same with five limits", [keyward.pid], started["check_url"], verify, ["**Keyward /v1/verify**"], limited),
+        Target("nginx map", [nginx.pid], at("map"), call),
+        Target(before, [nginx.pid], at("proxy"), call),
+        Target("hyper proxy, no decision", [bare.pid], at("bare"), call, [before]),
+        Target(bare_timed, [timed.pid], at("timed"), call, [before]),
+        *(Target(name, [process.pid], at(port), call) for name, process, port in theirs),
+        Target(gateway, [keyward.pid], started["gateway_url"], call, [before, bare_timed]),
+        Target(full, [keyward.pid], started["gateway_url"], call, [gateway, bare_timed, before, *(name for name, *_ in theirs)], limited),
+        Target(asks_static, [asking.pid], at("asks_static"), call),
+        Target("**nginx auth_request, Keyward**", [asking.pid, keyward.pid], at("asks_keyward"), call, [asks_static]),
     ]
 
 
+@dataclasses.dataclass
+class Target:
+    """What is measured: the processes whose time counts, where wrk goes and with what, what it is compared with."""
+
+    name: str
+    pids: list
+    url: str
+    environment: dict
+    bases: list = dataclasses.field(default_factory=list)
+    put_plan: object = None
+
+
+def proxies(bench, ports, keys):
+    """Envoy and Caddy, where their programs were given: name, process, and the name of the port."""
+    found = []
+    if bench.options.envoy:
+        ports["envoy"] = free_port()
+        path = peers.envoy_api_keys(bench.folder, ports["envoy"], ports["upstream"], keys)
+        process = bench.start(bench.options.envoy, "-c", path, "--concurrency", "2", "--use-dynamic-base-id", "-l", "error")
+        found.append(("Envoy api_key_auth + route", process, "envoy"))
+    if bench.options.caddy:
+        ports["caddy"] = free_port()
+        path = peers.caddy_map(bench.folder, ports["caddy"], ports["upstream"], keys)
+        process = bench.start(bench.options.caddy, "run", "--config", path, "--adapter", "caddyfile", env={**os.environ, "HOME": str(bench.folder)})
+        found.append(("Caddy map + reverse_proxy", process, "caddy"))
+    if len(found) < 2:
+        print("without --envoy and --caddy their rows are left out", file=sys.stderr)
+    return found
+
+
 def measure(bench, target, seconds):
-    name, _, pid, url, environment, *plan = target
-    for put in plan:
-        put("limited")
-    before, (steal, total) = cpu_seconds(pid), stolen()
-    done = bench.load(seconds, url, environment)
-    used, (steal_after, total_after) = cpu_seconds(pid) - before, stolen()
-    for put in plan:
-        put("standard")
+    if target.put_plan:
+        target.put_plan("limited")
+    before, (steal, total) = cpu_seconds(target.pids), stolen()
+    done = bench.load(seconds, target.url, target.environment)
+    used, (steal_after, total_after) = cpu_seconds(target.pids) - before, stolen()
+    if target.put_plan:
+        target.put_plan("standard")
     result = json.loads(re.search(r"^RESULT (.*)$", done.stdout, re.M)[1])
     if result["refused"] or result["broken"]:
-        raise SystemExit(f"{name}: {result['refused']} refused, {result['broken']} broken")
+        raise SystemExit(f"{target.name}: {result['refused']} refused, {result['broken']} broken")
     return {
         "rps": result["requests"] / result["micros"] * 1e6, "cpu": used / result["requests"] * 1e6, "p50": result["p50"] / 1000,
-        "p99": result["p99"] / 1000, "steal": (steal_after - steal) / max(1, total_after - total), "memory": memory_mib(pid),
+        "p99": result["p99"] / 1000, "steal": (steal_after - steal) / max(1, total_after - total), "memory": memory_mib(target.pids),
     }
 
 
 def table(targets, rounds):
-    middle = {target[0]: {field: statistics.median(r[field] for r in rounds[target[0]]) for field in rounds[target[0]][0]} for target in targets}
-    lines = ["| server | requests/s | CPU µs/request | p50 ms | p99 ms | memory MiB | CPU, as a ratio | requests/s, as a ratio |", "|---|---|---|---|---|---|---|---|"]
-    for name, base, *_ in targets:
-        own, ratio = middle[name], "– | –"
-        if base:
+    middle = {target.name: {field: statistics.median(r[field] for r in rounds[target.name]) for field in rounds[target.name][0]} for target in targets}
+    lines = ["| server | requests/s | CPU µs/request | p50 ms | p99 ms | memory MiB |", "|---|---|---|---|---|---|"]
+    for name, own in middle.items():
+        lines.append(f"| {name} | {own['rps']:,.0f} | {own['cpu']:.1f} | {own['p50']:.2f} | {own['p99']:.2f} | {own['memory']:.0f} |")
+    lines += ["", "| compared | with | CPU | requests/s |", "|---|---|---|---|"]
+    for target in targets:
+        for base in target.bases:
             # A ratio of each round, then their median: what drifts over minutes drifts for both.
-            of = lambda field: statistics.median(a[field] / b[field] for a, b in zip(rounds[name], rounds[base]))
-            ratio = f"{of('cpu'):.2f} × {base} | {of('rps'):.2f} ×"
-        lines.append(f"| {name} | {own['rps']:,.0f} | {own['cpu']:.1f} | {own['p50']:.2f} | {own['p99']:.2f} | {own['memory']:.0f} | {ratio} |")
+            of = lambda field: statistics.median(a[field] / b[field] for a, b in zip(rounds[target.name], rounds[base]))
+            lines.append(f"| {target.name} | {base} | {of('cpu'):.2f} × | {of('rps'):.2f} × |")
     return "\n".join(lines)
 
 
@@ -281,6 +332,9 @@ def main():
     parser.add_argument("--rounds", type=int, default=5, help="rounds, each target once in each (5)")
     parser.add_argument("--seconds", type=int, default=6, help="seconds a target and round (6)")
     parser.add_argument("--connections", type=int, default=64, help="connections of wrk (64)")
+    parser.add_argument("--envoy", help="Envoy's program, for its rows")
+    parser.add_argument("--caddy", help="Caddy's program, for its rows")
+    parser.add_argument("--only", default="", help="only targets whose name holds one of these texts, separated by commas, and what they are compared with")
     parser.add_argument("--hold", action="store_true", help="start everything, print where, and wait for a line on standard input")
     options = parser.parse_args()
     # So that whatever runs is stopped here too.
@@ -292,18 +346,22 @@ def main():
     try:
         targets = serve_all(bench)
         if options.hold:
-            for name, _, pid, url, environment, *_ in targets:
-                print(name, pid, url, environment)
+            for target in targets:
+                print(target.name, target.pids, target.url, target.environment)
             sys.stdin.readline()
             return
+        wanted = options.only.split(",")
+        chosen = [target for target in targets if any(text in target.name for text in wanted)]
+        bases = {base for target in chosen for base in target.bases}
+        targets = [target for target in targets if target in chosen or target.name in bases]
         for target in targets:
             measure(bench, target, 2)
-        rounds = {target[0]: [] for target in targets}
+        rounds = {target.name: [] for target in targets}
         for number in range(options.rounds):
             for target in targets:
                 result = measure(bench, target, options.seconds)
-                rounds[target[0]].append(result)
-                print(f"{number + 1} {target[0]:26} {result['rps']:9,.0f}/s {result['cpu']:6.1f} µs, steal {result['steal']:.0%}", file=sys.stderr)
+                rounds[target.name].append(result)
+                print(f"{number + 1} {target.name:34} {result['rps']:9,.0f}/s {result['cpu']:6.1f} µs, steal {result['steal']:.0%}", file=sys.stderr)
         print(table(targets, rounds))
     finally:
         bench.stop()
