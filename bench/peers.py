@@ -11,8 +11,9 @@ ENVOY = "type.googleapis.com/envoy.extensions."
 
 def envoy_api_keys(folder, port, upstream, keys):
     """Envoy with its own check of API keys (api_key_auth) and a route to the upstream; the configuration's path."""
+    # Of this header Envoy takes what stands after "Bearer".
     sources = [{"header": "authorization"}]
-    credentials = [{"key": f"Bearer {key}", "client": f"c{number}"} for number, key in enumerate(keys)]
+    credentials = [{"key": key, "client": f"c{number}"} for number, key in enumerate(keys)]
     here = {"envoy.filters.http.api_key_auth": {
         "@type": ENVOY + "filters.http.api_key_auth.v3.ApiKeyAuthPerRoute", "credentials": credentials, "key_sources": sources,
         "forwarding": {"hide_credentials": True},

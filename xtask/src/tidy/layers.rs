@@ -7,12 +7,13 @@ use toml::Table;
 /// A crate of the workspace and the crates of the workspace it may depend on. `keyward` wires all of them.
 ///
 /// Tests of any but core may stand on a real store as well: better than on a second one that is made up.
-const LAYERS: [(&str, &[&str]); 6] = [
+const LAYERS: [(&str, &[&str]); 7] = [
     ("core", &[]),
     ("store", &["core"]),
     ("verify", &["core"]),
     ("edge", &["core", "verify"]),
     ("control", &["core", "verify"]),
+    ("middleware", &["core", "verify", "edge"]),
     ("keyward", &["core", "store", "verify", "edge", "control"]),
 ];
 
