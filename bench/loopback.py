@@ -319,7 +319,7 @@ def table(targets, rounds):
         lines.append(f"| {name} | {own['rps']:,.0f} | {own['cpu']:.1f} | {own['p50']:.2f} | {own['p99']:.2f} | {own['memory']:.0f} |")
     lines += ["", "| compared | with | CPU | requests/s |", "|---|---|---|---|"]
     for target in targets:
-        for base in target.bases:
+        for base in (base for base in target.bases if base in rounds):
             # A ratio of each round, then their median: what drifts over minutes drifts for both.
             of = lambda field: statistics.median(a[field] / b[field] for a, b in zip(rounds[target.name], rounds[base]))
             lines.append(f"| {target.name} | {base} | {of('cpu'):.2f} × | {of('rps'):.2f} × |")

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Response};
 use keyward_core::clock::{Entropy, SystemEntropy};
-use keyward_core::id::ApiName;
 use keyward_core::denial::Refusal;
+use keyward_core::id::ApiName;
 use keyward_edge::asking::{Answer, Asked, Asking, Granted};
 use keyward_verify::Engine;
 

@@ -50,8 +50,7 @@ impl Remote {
     /// # Errors
     /// [`NotANode`] where one of them is none.
     pub fn new(check_url: &str, api: &str, proxy_secret: &str) -> Result<Self, NotANode> {
-        let name: ApiName =
-            api.parse().map_err(|error| NotANode::Api(api.to_owned(), format!("{error}")))?;
+        let name: ApiName = api.parse().map_err(|error| NotANode::Api(api.to_owned(), format!("{error}")))?;
         let url = format!("{}/v1/forward-auth/{name}", check_url.trim_end_matches('/'));
         let url = reqwest::Url::parse(&url).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
         let url = url.ok_or_else(|| NotANode::Url(check_url.to_owned()))?;
@@ -165,7 +164,8 @@ fn granted(mut headers: HeaderMap) -> Option<Verdict> {
 
 /// Whether a header is of the node's own answer, and none that the caller is told.
 fn is_of_the_answer(name: &HeaderName) -> bool {
-    [header::DATE, header::CONTENT_LENGTH, header::TRANSFER_ENCODING, header::CONNECTION, header::VARY].contains(name)
+    [header::DATE, header::CONTENT_LENGTH, header::TRANSFER_ENCODING, header::CONNECTION, header::VARY]
+        .contains(name)
 }
 
 fn remove(headers: &mut HeaderMap, is_doomed: impl Fn(&HeaderName) -> bool) {

@@ -185,7 +185,8 @@ fn set_query(uri: &mut Uri, query: &str) {
 
 /// The answer where nothing can be decided.
 pub(crate) fn unavailable() -> Response<Bytes> {
-    let body = r#"{"title":"unavailable","status":503,"code":"unavailable","detail":"Keys cannot be checked right now."}"#;
+    let body =
+        r#"{"title":"unavailable","status":503,"code":"unavailable","detail":"Keys cannot be checked right now."}"#;
     let mut response = Response::new(Bytes::from_static(body.as_bytes()));
     *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
     for (name, value) in

@@ -94,7 +94,8 @@ async fn what_is_refused_gets_the_contracts_answer_and_never_arrives() {
         twice.headers_mut().append("x-api-key", key.secret.parse().unwrap());
         twice
     };
-    for request in [with("accept", "*/*"), with("x-api-key", "made-up"), with("authorization", &key.secret), twice] {
+    for request in [with("accept", "*/*"), with("x-api-key", "made-up"), with("authorization", &key.secret), twice]
+    {
         let (answer, body) = ask(&app, request).await;
         assert_eq!((answer.status(), body.as_str()), (StatusCode::FORBIDDEN, r#"{"message":"Forbidden"}"#));
         assert_eq!(answer.headers()["cache-control"], "no-store");
