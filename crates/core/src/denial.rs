@@ -44,6 +44,9 @@ pub enum Kind {
     Authority,
     /// The request itself cannot be served; no decision was made or it does not matter.
     Request,
+    /// Fields of the body cannot be encrypted, decrypted or sent on as was asked. `{field}` in an answer's message stands
+    /// for the field.
+    Fields,
 }
 
 refusals! {
@@ -70,6 +73,11 @@ refusals! {
     UnsupportedBody = "unsupported_body", Request, "The body cannot be read, and the decision needs it.";
     UpstreamUnreachable = "upstream_unreachable", Request, "The API behind the gateway cannot be reached.";
     UpstreamTimeout = "upstream_timeout", Request, "The API behind the gateway did not answer in time.";
+    NotJson = "not_json", Fields, "The body is no JSON that every reader reads alike, and fields of it were to be encrypted or decrypted.";
+    FieldMissing = "field_missing", Fields, "The body has no such field, or the request names no field.";
+    FieldNotEncryptable = "field_not_encryptable", Fields, "The field's value is larger than is encrypted as one, or its name is none that can be asked for.";
+    CannotDecrypt = "cannot_decrypt", Fields, "The field holds no ciphertext of this project and field that can be opened.";
+    DestinationRefused = "destination_refused", Fields, "The place to send the request on to is not at or below the project's destination, or leads into a network that is not allowed.";
 }
 
 /// A decision's no: a refusal that came from deciding, not from the request's shape or the upstream.
@@ -83,7 +91,7 @@ impl Denial {
     /// Where the refusal is no outcome of a decision.
     pub const fn new(refusal: Refusal) -> Self {
         assert!(
-            !matches!(refusal.kind(), Kind::Request) || matches!(refusal, Refusal::Unavailable),
+            !matches!(refusal.kind(), Kind::Request | Kind::Fields) || matches!(refusal, Refusal::Unavailable),
             "not an outcome of a decision"
         );
         Denial(refusal)

@@ -20,6 +20,7 @@ fn page() -> String {
         (Kind::Credential, "The credential opens nothing"),
         (Kind::Authority, "The credential is good, but does not open this"),
         (Kind::Request, "The request cannot be served"),
+        (Kind::Fields, "Fields cannot be encrypted, decrypted or sent on"),
     ];
     for (kind, title) in parts {
         page += &format!("\n## {title}\n\n| code | status | meaning |\n| --- | --- | --- |\n");

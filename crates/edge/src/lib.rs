@@ -8,6 +8,7 @@
 
 pub mod asking;
 mod check;
+mod encryption;
 mod gateway;
 mod gather;
 mod reply;
@@ -17,4 +18,4 @@ pub mod tls;
 mod upstream;
 
 pub use serve::{Caps, Edge, EdgeError, EdgeOptions, GatewayListener, start};
-pub use upstream::{Address, NotAnAddress};
+pub use upstream::{Address, DestinationOptions, NotAnAddress, Resolve, SystemResolver};

@@ -8,6 +8,7 @@ use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderName, HeaderValue, Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
 
+use crate::gateway::fields::Transformed;
 use crate::serve::caller::Turn;
 use crate::serve::lifeline::Cut;
 use crate::upstream::UpstreamBody;
@@ -27,6 +28,8 @@ pub(crate) enum Content {
     Whole(Bytes),
     /// What the upstream sends.
     Upstream(UpstreamBody),
+    /// The request's own body with some of its fields replaced.
+    Transformed(Box<Transformed>),
 }
 
 /// A body that ends its turn when hyper is done with it.
@@ -56,6 +59,7 @@ impl Body for ReplyBody {
                 Poll::Ready(Some(Ok(Frame::data(bytes))))
             }
             Content::Upstream(body) => body.poll_frame(cx),
+            Content::Transformed(body) => body.poll_answer(cx),
         }
     }
 
@@ -64,6 +68,7 @@ impl Body for ReplyBody {
             Content::Empty => true,
             Content::Whole(bytes) => bytes.is_empty(),
             Content::Upstream(body) => body.is_end_stream(),
+            Content::Transformed(_) => false,
         }
     }
 
@@ -72,6 +77,7 @@ impl Body for ReplyBody {
             Content::Empty => SizeHint::with_exact(0),
             Content::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
             Content::Upstream(body) => body.size_hint(),
+            Content::Transformed(_) => SizeHint::default(),
         }
     }
 }

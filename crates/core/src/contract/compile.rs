@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use super::encryption::EncryptionRules;
 use super::load::Complaint;
 use super::routes::Known;
 use super::spec::{ExampleSpec, ExpirySpec, GatewaySpec, KeySpec, NameSpec, PlaceSpec, RotationSpec, Spec};
@@ -46,6 +47,7 @@ pub(super) fn compile(spec: Spec, resolved: String) -> Result<Contract> {
     let known_scope = |scope: &str| scopes.contains_key(scope);
     let known_resource = |kind: &str| resources.contains_key(kind);
     let routes = spec.routes.clone().unwrap_or_default();
+    let encryption = EncryptionRules::compile(spec.encryption.as_ref())?;
     Ok(Contract {
         api: match &spec.api {
             None => None,
@@ -63,10 +65,16 @@ pub(super) fn compile(spec: Spec, resolved: String) -> Result<Contract> {
         routes: Routes::compile(
             &routes,
             spec.other_routes.as_deref(),
-            &Known { scope: &known_scope, resource: &known_resource, limits: &limit_names },
+            &Known {
+                scope: &known_scope,
+                resource: &known_resource,
+                limits: &limit_names,
+                encryption: encryption.as_ref(),
+            },
         )?,
         limit_headers: LimitHeaders::compile(spec.limit_headers.as_ref(), &limit_names)?,
         guards: plans::guards(spec.guards.as_ref())?,
+        encryption,
         refusals: Refusals::compile(&required("refusals", spec.refusals.clone())?)?,
         gateway: gateway(&spec.gateway.clone().unwrap_or_default())?,
         environment_variable: environment_variable(&spec)?,

@@ -8,6 +8,7 @@
 mod compile;
 pub mod dashboard;
 pub mod duration;
+mod encryption;
 mod load;
 mod plans;
 mod refusals;
@@ -20,6 +21,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 pub use dashboard::DashboardWords;
+pub use encryption::{EncryptionRules, FieldRoute};
 pub use load::{CONTRACT_BYTES_MAX, ContractError, Difference, Presets, differences};
 pub use plans::{Guards, Plan};
 pub use refusals::{Answer, INVALID_KEY, Refusals};
@@ -60,6 +62,8 @@ pub struct Contract {
     pub limit_headers: LimitHeaders,
     /// Rates of what is no request to the API.
     pub guards: Guards,
+    /// How fields of bodies are encrypted, where routes do that.
+    pub encryption: Option<EncryptionRules>,
     /// The answers to what is refused.
     pub refusals: Refusals,
     /// How the gateway serves the API.

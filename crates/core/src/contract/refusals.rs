@@ -60,8 +60,13 @@ fn find(
     if let Some(own) = answers.get(refusal.code()) {
         return Ok((refusal.code(), own));
     }
-    let shared = (refusal.kind() == Kind::Credential).then(|| answers.get(INVALID_KEY)).flatten();
-    shared.map(|answer| (INVALID_KEY, answer)).ok_or_else(|| {
+    let (shared, answer) = match refusal.kind() {
+        Kind::Credential => (INVALID_KEY, answers.get(INVALID_KEY)),
+        // Contracts that were put in force before there were these have no answer to them.
+        Kind::Fields => (refusal.code(), answers.get(Refusal::BadRequest.code())),
+        Kind::Authority | Kind::Request => (refusal.code(), None),
+    };
+    answer.map(|answer| (shared, answer)).ok_or_else(|| {
         Complaint::new(format!("refusals.answers.{}", refusal.code()), "has no answer; extend a preset or give one")
     })
 }

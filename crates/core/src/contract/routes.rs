@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 
+use super::encryption::{EncryptionRules, FieldRoute};
 use super::load::Complaint;
 use super::spec::{ResourceSpec, RouteSpec};
 use super::tell::Told;
@@ -38,6 +39,8 @@ pub struct Route {
     pub cost: u64,
     /// What the gateway answers by itself, for a good key, in the upstream's place.
     pub answer: Option<Told>,
+    /// What the gateway does with fields of the body.
+    pub encryption: Option<FieldRoute>,
     /// The scopes a key needs, all of them.
     pub scopes: Vec<Box<str>>,
     /// The capture that names the project.
@@ -51,6 +54,7 @@ pub(super) struct Known<'a> {
     pub scope: &'a dyn Fn(&str) -> bool,
     pub resource: &'a dyn Fn(&str) -> bool,
     pub limits: &'a BTreeSet<String>,
+    pub encryption: Option<&'a EncryptionRules>,
 }
 
 /// A resource that a route touches.
@@ -132,6 +136,11 @@ impl Routes {
 }
 
 impl Route {
+    /// How many segments of the path stand before the part that it captures as the rest; none where it captures none.
+    pub fn rest_after(&self) -> Option<usize> {
+        matches!(self.segments.last(), Some(Segment::Rest(_))).then(|| self.segments.len() - 1)
+    }
+
     fn captures<'c, 'p>(&'c self, path: &'p str) -> Option<Vec<(&'c str, &'p str)>> {
         let mut captures = Vec::new();
         let mut rest = path.strip_prefix('/')?;
@@ -193,9 +202,11 @@ impl Route {
                 Some(Told::compile(answer, known.limits).map_err(|reason| complain(".answer", reason))?)
             }
         };
+        let encryption = compile_encryption(spec, known.encryption).map_err(|r| complain(".encryption", r))?;
         Ok(Route {
             cost,
             answer,
+            encryption,
             methods,
             scopes: needed.into_iter().map(String::into_boxed_str).collect(),
             project: spec.project.clone(),
@@ -227,6 +238,21 @@ fn compile_path(path: &str) -> Result<Vec<Segment>, String> {
     Ok(segments)
 }
 
+fn compile_encryption(spec: &RouteSpec, rules: Option<&EncryptionRules>) -> Result<Option<FieldRoute>, String> {
+    let Some(word) = &spec.encryption else { return Ok(None) };
+    let route = FieldRoute::parse(word)?;
+    if spec.answer.is_some() {
+        return Err("does not go with an answer of the gateway's own".into());
+    }
+    if spec.resource.as_ref().is_some_and(|resource| resource.body.is_some()) {
+        return Err("does not go with a resource that the body names".into());
+    }
+    match EncryptionRules::misses(rules, route) {
+        Some(missing) => Err(missing.into()),
+        None => Ok(Some(route)),
+    }
+}
+
 fn compile_resource(
     spec: &ResourceSpec,
     captured: &dyn Fn(&str) -> bool,
@@ -253,7 +279,7 @@ mod tests {
     fn routes(paths: &[&str], others: &str) -> Routes {
         let specs: Vec<RouteSpec> =
             paths.iter().map(|p| RouteSpec { path: Some((*p).into()), ..RouteSpec::default() }).collect();
-        let known = Known { scope: &|_| true, resource: &|_| true, limits: &BTreeSet::new() };
+        let known = Known { scope: &|_| true, resource: &|_| true, limits: &BTreeSet::new(), encryption: None };
         Routes::compile(&specs, Some(others), &known).unwrap()
     }
 

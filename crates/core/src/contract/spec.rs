@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use super::dashboard::DashboardSpec;
+use super::encryption::EncryptionSpec;
 
 /// A whole contract file.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -48,6 +49,8 @@ pub struct Spec {
     pub limit_headers: Option<LimitHeadersSpec>,
     /// Rates of what is no request to the API.
     pub guards: Option<GuardsSpec>,
+    /// How fields of bodies are encrypted.
+    pub encryption: Option<EncryptionSpec>,
     /// The answer to everything that is refused.
     pub refusals: Option<RefusalsSpec>,
     /// How the gateway serves the API.
@@ -188,6 +191,8 @@ pub struct RouteSpec {
     pub answer: Option<toml::Value>,
     /// The capture that names the project the request is about.
     pub project: Option<String>,
+    /// What the gateway does with fields: `encrypt`, `decrypt` or `proxy`.
+    pub encryption: Option<String>,
     /// The resource that the request touches.
     pub resource: Option<ResourceSpec>,
 }

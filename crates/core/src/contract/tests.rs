@@ -11,7 +11,7 @@ fn presets() -> Presets {
     }))
 }
 
-fn read(source: &str) -> Result<Contract, ContractError> {
+pub(super) fn read(source: &str) -> Result<Contract, ContractError> {
     Contract::read(source, &presets())
 }
 

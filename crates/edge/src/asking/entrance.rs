@@ -68,11 +68,13 @@ pub(crate) struct Refused {
     pub charge: Charge,
     /// Where it was granted and failed on its way.
     pub grant: Option<Grant>,
+    /// The field of its body that is at fault.
+    pub field: Option<Box<str>>,
 }
 
 impl From<Refusal> for Refused {
     fn from(refusal: Refusal) -> Self {
-        Refused { refusal, charge: Charge::default(), grant: None }
+        Refused { refusal, charge: Charge::default(), grant: None, field: None }
     }
 }
 
@@ -138,17 +140,20 @@ impl Entrance {
             (Ok(grant), _) => Ok(Permit { grant, charge, exchange: opened.exchange }),
             // Only who holds a good key is told which routes there are.
             (Err(Refusal::InsufficientScope), true) => {
-                Err(Refused { refusal: Refusal::NoSuchRoute, charge, grant: None })
+                Err(Refused { refusal: Refusal::NoSuchRoute, charge, grant: None, field: None })
             }
-            (Err(refusal), _) => Err(Refused { refusal, charge, grant: None }),
+            (Err(refusal), _) => Err(Refused { refusal, charge, grant: None, field: None }),
         }
     }
 
     /// The contract's answer to a refusal, which is counted.
     pub fn refuse(&self, refused: &Refused, request_id: &HeaderValue) -> Response<Bytes> {
-        let Refused { refusal, charge, grant } = refused;
+        let Refused { refusal, charge, grant, field } = refused;
         self.count_refused(*refusal);
-        let mut reply = self.refusals.answer(*refusal, request_id);
+        let mut reply = match field {
+            None => self.refusals.answer(*refusal, request_id),
+            Some(field) => self.refusals.answer_naming(*refusal, field, request_id),
+        };
         // All refusals of a credential are the same bytes, whatever is known of the key.
         if refusal.kind() != Kind::Credential {
             self.limits.tell(reply.headers_mut(), &self.in_force.contract, charge, grant.as_ref());

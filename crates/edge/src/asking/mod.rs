@@ -94,7 +94,7 @@ impl Asking {
     }
 
     /// Asks whether a request may be served by an API, notes the use or refusal, and spends what it costs. Routes that
-    /// the contract answers itself are there at the gateway only: here they count as no route.
+    /// the contract answers itself, and those that encrypt, are there at the gateway only: here they count as no route.
     pub async fn ask(
         &self,
         engine: &Engine,
@@ -145,7 +145,7 @@ async fn permit(entrance: &Entrance, engine: &Engine, asked: &Asked<'_>) -> Resu
     let path = entrance.canonical(&asked.path[prefix_length..])?;
     let mut question = entrance.question(asked, &path)?;
     // Whoever asks here goes on to an upstream, which has no such route.
-    question.needed.is_closed |= question.needed.answer.is_some();
+    question.needed.is_closed |= question.needed.answer.is_some() || question.needed.encryption.is_some();
     entrance.decide(engine, &question).await
 }
 

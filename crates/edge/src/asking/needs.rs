@@ -7,7 +7,7 @@ use bytes::{Bytes, BytesMut};
 use http::header::{CONTENT_ENCODING, HeaderMap};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
-use keyward_core::contract::{Contract, Needs, Resource, ResourceFrom, Told};
+use keyward_core::contract::{Contract, FieldRoute, Needs, Resource, ResourceFrom, Told};
 use keyward_core::decision::ProjectNamed;
 use keyward_core::denial::Refusal;
 use keyward_core::json::{self, JsonLimits};
@@ -26,15 +26,24 @@ pub(crate) struct Needed<'a> {
     pub cost: u64,
     /// What the gateway answers to it by itself, in the upstream's place.
     pub answer: Option<&'a Told>,
+    /// What the gateway does with fields of its body.
+    pub encryption: Option<FieldsAsked>,
 }
 
 impl Default for Needed<'_> {
     /// Nothing in particular, at the cost of any request.
     fn default() -> Self {
-        let (project, in_body, answer) = Default::default();
+        let (project, in_body, answer, encryption) = Default::default();
         let resources = Vec::new();
-        Needed { scopes: &[], project, resources, in_body, is_closed: false, cost: 1, answer }
+        Needed { scopes: &[], project, resources, in_body, is_closed: false, cost: 1, answer, encryption }
     }
+}
+
+/// What a route does with fields, and how many segments of the path stand before what it captures as the rest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct FieldsAsked {
+    pub route: FieldRoute,
+    pub rest_after: Option<usize>,
 }
 
 /// A resource that is touched; which, where the request tells.
@@ -63,7 +72,8 @@ pub(crate) fn of<'a>(contract: &'a Contract, method: &str, path: &'a str) -> Nee
         captured(name).and_then(|text| text.parse().ok()).map_or(ProjectNamed::Nothing, ProjectNamed::Id)
     });
     let (cost, answer) = (route.cost, route.answer.as_ref());
-    let mut needed = Needed { scopes: &route.scopes, project, cost, answer, ..Needed::default() };
+    let encryption = route.encryption.map(|fields| FieldsAsked { route: fields, rest_after: route.rest_after() });
+    let mut needed = Needed { scopes: &route.scopes, project, cost, answer, encryption, ..Needed::default() };
     match &route.resource {
         None => {}
         Some(Resource { kind, from: ResourceFrom::Path(name) }) => {

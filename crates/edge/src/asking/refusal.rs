@@ -23,6 +23,8 @@ struct Ready {
     status: StatusCode,
     headers: Vec<(HeaderName, HeaderValue)>,
     body: Bytes,
+    /// The body with the place for a field's name still in it.
+    shape: Bytes,
 }
 
 impl Refusals {
@@ -44,6 +46,28 @@ impl Refusals {
         headers.insert(X_REQUEST_ID, request_id.clone());
         reply
     }
+
+    /// The same for one that is a field's fault: the answer names it where the contract has it named.
+    pub fn answer_naming(&self, refusal: Refusal, field: &str, request_id: &HeaderValue) -> Response<Bytes> {
+        let mut reply = self.answer(refusal, request_id);
+        *reply.body_mut() = naming(&self.0[refusal as usize].shape, field);
+        reply
+    }
+}
+
+/// What stands for a field in an answer.
+const FIELD: &str = "{field}";
+/// What it says where none is named.
+const UNNAMED: &str = "in question";
+
+/// A body with the field put into it, as JSON writes it inside of a text.
+fn naming(body: &Bytes, field: &str) -> Bytes {
+    let Ok(text) = std::str::from_utf8(body) else { return body.clone() };
+    if !text.contains(FIELD) {
+        return body.clone();
+    }
+    let quoted = serde_json::Value::from(field).to_string();
+    text.replace(FIELD, &quoted[1..quoted.len() - 1]).into()
 }
 
 impl Ready {
@@ -58,13 +82,15 @@ impl Ready {
         if *status == 503 {
             all.insert(RETRY_AFTER.as_str(), &retry);
         }
+        let shape = Bytes::from(body.clone());
         let own: Vec<_> = headers.iter().map(|(name, value)| (name.to_ascii_lowercase(), value)).collect();
         all.extend(own.iter().map(|(name, value)| (name.as_str(), value.as_str())));
         Ready {
             status: StatusCode::from_u16(*status).unwrap_or(StatusCode::FORBIDDEN),
             // The contract was checked when it was read: all of these are headers.
             headers: all.iter().filter_map(|(n, v)| Some((n.parse().ok()?, v.parse().ok()?))).collect(),
-            body: Bytes::from(body.clone()),
+            body: naming(&shape, UNNAMED),
+            shape,
         }
     }
 }

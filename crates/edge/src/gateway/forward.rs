@@ -1,5 +1,7 @@
 //! Forwarding: the request as the upstream gets it, and its answer as the caller gets it. Asks for a grant.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use http::header::{HOST, HeaderValue};
 use http::request::Parts;
@@ -29,6 +31,15 @@ impl Visit<'_> {
             return Box::pin(self.forward_upgrade(grant, upstream, parts, protocol)).await;
         }
         let request = self.outbound(grant, upstream, parts, body)?;
+        self.exchange(upstream, request).await
+    }
+
+    /// Sends a request as it is, and gives its answer as the caller gets it.
+    pub(super) async fn exchange(
+        &self,
+        upstream: &Arc<Upstream>,
+        request: Request<RequestBody>,
+    ) -> Result<Reply, Refusal> {
         let gateway = &self.served.contract().gateway;
         let sent = upstream.send(request, gateway.timeout, &self.turn.lifeline).await;
         let (answer, connection) = sent.map_err(|failure| self.refusal_of(failure))?;

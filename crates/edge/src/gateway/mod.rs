@@ -2,8 +2,10 @@
 //! for to the refusal it gets or the upstream's answer; each step has a module of its own.
 //!
 //! What is deliberately absent: logging of requests (the engine notes uses), retries, caching, changing of
-//! bodies, CORS. A request is forwarded only with a grant in hand.
+//! bodies but for the fields that a contract has encrypted (`fields`), CORS. A request is forwarded only with a grant
+//! in hand.
 
+pub(crate) mod fields;
 mod forward;
 mod route_api;
 mod told;
@@ -17,6 +19,7 @@ use http::header::CONNECTION;
 use http::request::Parts;
 use http::{HeaderValue, StatusCode, Version};
 use hyper::body::Incoming;
+use keyward_core::clock::Entropy;
 use keyward_core::decision::Grant;
 use keyward_core::denial::Refusal;
 use keyward_core::id::ApiName;
@@ -31,26 +34,35 @@ use crate::asking::{Asked, forwarded, headers, needs};
 use crate::reply::{Content, Problem, Reply, problem};
 use crate::serve::caller::Turn;
 use crate::serve::lifeline::{BodyFault, Party};
-use crate::upstream::{Pace, RequestBody};
+use crate::upstream::{Destinations, Pace, RequestBody};
 
 /// The longest body, in bytes, that is read and thrown away after a refusal to keep the connection.
 const LEFT_UNREAD_MAX: u64 = 8 * 1024;
 
 /// A worker's gateway.
-#[derive(Debug)]
 pub(crate) struct Gateway {
     tables: Tables,
     identities: Identities,
+    destinations: Destinations,
+    entropy: Arc<dyn Entropy>,
+}
+
+impl std::fmt::Debug for Gateway {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Gateway").field("tables", &self.tables).finish_non_exhaustive()
+    }
 }
 
 impl Gateway {
-    pub fn new(tables: Tables) -> Self {
-        Gateway { tables, identities: Identities::default() }
+    /// `entropy` gives the nonces of fields that are encrypted.
+    pub fn new(tables: Tables, destinations: Destinations, entropy: Arc<dyn Entropy>) -> Self {
+        Gateway { tables, identities: Identities::default(), destinations, entropy }
     }
 
     /// Closes connections to upstreams that rested too long.
     pub fn close_idle(&self, now: u32) {
         self.tables.upstreams().iter().for_each(|upstream| upstream.close_idle(now));
+        self.destinations.close_idle(now);
     }
 
     /// Answers one request.
@@ -122,6 +134,10 @@ impl Visit<'_> {
         if let Some(told) = question.needed.answer {
             return Ok(Passed::Told(self.answer_told(told, &grant, &charge, &parts.method)));
         }
+        if let Some(asked) = question.needed.encryption {
+            drop((question, path));
+            return Box::pin(self.pass_fields(asked, grant, charge, (parts, body))).await;
+        }
         drop(question);
         drop(path);
         let forwarded = self.forward(&grant, parts, body).await;
@@ -145,7 +161,7 @@ impl Visit<'_> {
                 let is_callers_doing =
                     refusal == Refusal::Revoked || self.turn.lifeline.body_fault() == BodyFault::Broken;
                 let charge = if is_callers_doing { charge } else { charge.refunded() };
-                Err(Refused { refusal, charge, grant: Some(grant) })
+                Err(Refused { refusal, charge, grant: Some(grant), field: None })
             }
         }
     }

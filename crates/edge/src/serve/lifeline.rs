@@ -39,6 +39,9 @@ pub(crate) enum Cut {
     /// Somebody made no progress for too long.
     #[error("no progress for too long")]
     Overdue,
+    /// The request's body, of which the answer is made, is not what it has to be.
+    #[error("the request's body cannot be transformed")]
+    Unfit,
 }
 
 /// What is wrong with the request's body, found while it was being forwarded.

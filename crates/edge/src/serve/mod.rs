@@ -31,7 +31,7 @@ use crate::check::Check;
 use crate::gateway::{Gateway, Overrides, Tables};
 use crate::request_id::RequestIds;
 use crate::tls::{self, ServerTls, TlsError, UpstreamTls};
-use crate::upstream::{Address, NotAnAddress};
+use crate::upstream::{Address, DestinationOptions, Destinations, NotAnAddress};
 
 /// How much a caller may ask of a connection. The defaults are for the open internet.
 #[derive(Debug, Clone, Copy)]
@@ -96,7 +96,7 @@ pub struct EdgeOptions {
     pub caps: Caps,
     /// Networks of proxies whose word on where a request comes from is taken.
     pub trusted_proxies: Vec<IpNet>,
-    /// Where request ids come from.
+    /// Where request ids come from, and the nonces of what is encrypted.
     pub entropy: Arc<dyn Entropy>,
     /// What the verify API's listener speaks TLS with; plain HTTP without.
     pub check_tls: Option<ServerTls>,
@@ -104,6 +104,8 @@ pub struct EdgeOptions {
     pub gateway_tls: Option<ServerTls>,
     /// What upstreams with https URLs are spoken to with; by the public roots without.
     pub upstream_tls: Option<UpstreamTls>,
+    /// Which destinations that customers set may be reached, and how they are looked up.
+    pub destinations: DestinationOptions,
 }
 
 impl EdgeOptions {
@@ -122,6 +124,7 @@ impl EdgeOptions {
             check_tls: None,
             gateway_tls: None,
             upstream_tls: None,
+            destinations: DestinationOptions::default(),
         }
     }
 }
@@ -167,6 +170,7 @@ pub fn start(options: EdgeOptions, engine: Arc<Engine>) -> Result<Edge, EdgeErro
         Some(tls) => tls.clone(),
         None => UpstreamTls::new(tls::upstream_config(None, None)?),
     };
+    let public_tls = UpstreamTls::new(tls::upstream_config(None, None)?);
     let check = options.check.local_addr()?;
     let gateways = options.gateways.iter().map(|g| g.listener.local_addr()).collect::<Result<_, _>>()?;
     let mut listeners = vec![(options.check, Arc::new(door(DoorKind::Check, options.check_tls)))];
@@ -179,11 +183,11 @@ pub fn start(options: EdgeOptions, engine: Arc<Engine>) -> Result<Edge, EdgeErro
     for number in 0..worker_count(options.workers) {
         let (sender, arrivals) = mpsc::unbounded_channel();
         let worker = |lifelines: Arc<lifeline::Lifelines>| Worker {
-            gateway: Gateway::new(Tables::new(
-                Arc::clone(&overrides),
-                upstream_tls.clone(),
-                Arc::clone(&lifelines),
-            )),
+            gateway: Gateway::new(
+                Tables::new(Arc::clone(&overrides), upstream_tls.clone(), Arc::clone(&lifelines)),
+                Destinations::new(options.destinations.clone(), &public_tls, Arc::clone(&lifelines)),
+                Arc::clone(&options.entropy),
+            ),
             check: Check::default(),
             engine: Arc::clone(&engine),
             caps: options.caps,

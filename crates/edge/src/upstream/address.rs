@@ -1,5 +1,6 @@
 //! Where an upstream is: an http or https URL, read once.
 
+use std::net::SocketAddr;
 use std::str::FromStr;
 
 use http::HeaderValue;
@@ -15,6 +16,8 @@ pub struct Address {
     pub(crate) host_header: HeaderValue,
     /// What stands before every path, without a slash at its end.
     pub(crate) base_path: String,
+    /// Where to connect to, whatever the host's name leads to meanwhile; empty where the name is to be looked up.
+    pub(crate) pinned: Vec<SocketAddr>,
 }
 
 /// A text that is no address of an upstream.
@@ -45,6 +48,7 @@ impl FromStr for Address {
             is_tls,
             host_header: HeaderValue::from_str(authority.as_str()).map_err(|_| NotAnAddress)?,
             base_path,
+            pinned: Vec::new(),
         })
     }
 }

@@ -13,6 +13,7 @@ use hyper::body::Incoming;
 use super::Upstream;
 use super::connection::Connection;
 use crate::asking::headers;
+use crate::gateway::fields::Transformed;
 use crate::serve::lifeline::{BodyFault, Cut, Lifeline, Party, TICK};
 
 /// How long and how slowly a body may come.
@@ -37,6 +38,8 @@ pub(crate) enum RequestBody {
     Whole(Bytes),
     /// It goes through.
     Streamed(Box<Streamed>),
+    /// It goes through with some of its fields replaced.
+    Transformed(Box<Transformed>),
 }
 
 /// A request's body that goes through.
@@ -139,6 +142,7 @@ impl Body for RequestBody {
                 Poll::Ready(Some(Ok(Frame::data(bytes))))
             }
             RequestBody::Streamed(streamed) => streamed.poll(cx),
+            RequestBody::Transformed(transformed) => transformed.poll_frame(cx),
         }
     }
 
@@ -147,6 +151,7 @@ impl Body for RequestBody {
             RequestBody::Empty => true,
             RequestBody::Whole(bytes) => bytes.is_empty(),
             RequestBody::Streamed(streamed) => streamed.body.is_end_stream(),
+            RequestBody::Transformed(_) => false,
         }
     }
 
@@ -155,6 +160,7 @@ impl Body for RequestBody {
             RequestBody::Empty => SizeHint::with_exact(0),
             RequestBody::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
             RequestBody::Streamed(streamed) => streamed.body.size_hint(),
+            RequestBody::Transformed(_) => SizeHint::default(),
         }
     }
 }

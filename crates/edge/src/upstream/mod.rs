@@ -7,6 +7,7 @@
 mod address;
 mod body;
 mod connection;
+mod destination;
 mod relay;
 mod socket;
 
@@ -18,8 +19,10 @@ use hyper::body::Incoming;
 use parking_lot::Mutex;
 
 pub use address::{Address, NotAnAddress};
-pub(crate) use body::{Pace, RequestBody, UpstreamBody};
+pub(crate) use body::{Pace, RequestBody, Unforwardable, UpstreamBody};
 pub(crate) use connection::Connection;
+pub(crate) use destination::{Destinations, Unreached};
+pub use destination::{DestinationOptions, Resolve, SystemResolver};
 
 use crate::serve::lifeline::{Lifeline, Lifelines, Party, TICK};
 use crate::tls::UpstreamTls;

@@ -25,7 +25,10 @@ pub(crate) enum Socket {
 impl Socket {
     /// Connects.
     pub async fn connect(address: &Address, tls: &UpstreamTls) -> io::Result<Self> {
-        let stream = TcpStream::connect((address.host.as_str(), address.port)).await?;
+        let stream = match &address.pinned[..] {
+            [] => TcpStream::connect((address.host.as_str(), address.port)).await?,
+            pinned => TcpStream::connect(pinned).await?,
+        };
         stream.set_nodelay(true)?;
         if !address.is_tls {
             return Ok(Socket::Plain(TokioIo::new(stream)));
