@@ -114,7 +114,7 @@ impl FieldPaths {
     }
 
     /// Where a name in an object leads.
-    pub fn into_name(&self, ways: &Ways, name: &str) -> Ways {
+    pub fn at_name(&self, ways: &Ways, name: &str) -> Ways {
         let leads = |way: &Way, part: &Part| match part {
             Part::Name(text) => **text == *name,
             Part::Number(text, _) => !way.only_names && **text == *name,
@@ -124,14 +124,15 @@ impl FieldPaths {
     }
 
     /// Where an item of an array leads.
-    pub fn into_item(&self, ways: &Ways, index: usize) -> Ways {
+    pub fn at_item(&self, ways: &Ways, index: usize) -> Ways {
         let leads = |way: &Way, part: &Part| match part {
             Part::Name(_) => false,
             Part::Number(_, number) => !way.only_names && *number == index,
             Part::Every => !way.only_names,
         };
         let mut next = self.next(ways, leads);
-        let has_names = |way: &&Way| self.nodes[way.node].below.iter().any(|(part, _)| matches!(part, Part::Name(_)));
+        let has_names =
+            |way: &&Way| self.nodes[way.node].below.iter().any(|(part, _)| matches!(part, Part::Name(_)));
         next.extend(ways.iter().filter(has_names).map(|way| Way { node: way.node, only_names: true }));
         next
     }
@@ -219,7 +220,8 @@ fn read_part(text: &str) -> Option<Part> {
             sign => name.push(sign),
         }
     }
-    let is_number = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) && (text == "0" || !text.starts_with('0'));
+    let is_number =
+        !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) && (text == "0" || !text.starts_with('0'));
     match text.parse() {
         _ if name.is_empty() => None,
         Ok(number) if is_number => Some(Part::Number(name.into(), number)),
@@ -236,29 +238,29 @@ mod tests {
         let paths = FieldPaths::parse("title, items.*.d,list.0,deep.name").unwrap();
         assert_eq!(paths.named().len(), 4);
         let top = paths.top();
-        assert!(paths.ends(&paths.into_name(&top, "title")));
-        assert!(paths.into_name(&top, "Title").is_empty());
-        let items = paths.into_name(&top, "items");
-        assert!(paths.ends(&paths.into_name(&paths.into_item(&items, 7), "d")));
-        assert!(paths.into_name(&items, "d").is_empty(), "* is an item of an array, no name");
-        let list = paths.into_name(&top, "list");
-        assert!(paths.ends(&paths.into_item(&list, 0)) && paths.ends(&paths.into_name(&list, "0")));
-        assert!(paths.into_item(&list, 1).is_empty());
-        let item = paths.into_item(&paths.into_item(&paths.into_name(&top, "deep"), 3), 4);
-        assert!(!paths.ends(&item) && paths.ends(&paths.into_name(&item, "name")));
+        assert!(paths.ends(&paths.at_name(&top, "title")));
+        assert!(paths.at_name(&top, "Title").is_empty());
+        let items = paths.at_name(&top, "items");
+        assert!(paths.ends(&paths.at_name(&paths.at_item(&items, 7), "d")));
+        assert!(paths.at_name(&items, "d").is_empty(), "* is an item of an array, no name");
+        let list = paths.at_name(&top, "list");
+        assert!(paths.ends(&paths.at_item(&list, 0)) && paths.ends(&paths.at_name(&list, "0")));
+        assert!(paths.at_item(&list, 1).is_empty());
+        let item = paths.at_item(&paths.at_item(&paths.at_name(&top, "deep"), 3), 4);
+        assert!(!paths.ends(&item) && paths.ends(&paths.at_name(&item, "name")));
         // In an item that a name went into, digits are nobody's.
         let both = FieldPaths::parse("a.0,a.b").unwrap();
-        let item = both.into_item(&both.into_name(&both.top(), "a"), 1);
-        assert!(both.into_name(&item, "0").is_empty() && both.ends(&both.into_name(&item, "b")));
+        let item = both.at_item(&both.at_name(&both.top(), "a"), 1);
+        assert!(both.at_name(&item, "0").is_empty() && both.ends(&both.at_name(&item, "b")));
     }
 
     #[test]
     fn signs_are_escaped_and_what_names_nothing_is_refused() {
         let paths = FieldPaths::parse(r"a\.b.c\,d,\*,e\\").unwrap();
         let top = paths.top();
-        let inner = paths.into_name(&paths.into_name(&top, "a.b"), "c,d");
+        let inner = paths.at_name(&paths.at_name(&top, "a.b"), "c,d");
         assert!(paths.ends(&inner));
-        assert!(paths.ends(&paths.into_name(&top, "*")) && paths.ends(&paths.into_name(&top, "e\\")));
+        assert!(paths.ends(&paths.at_name(&top, "*")) && paths.ends(&paths.at_name(&top, "e\\")));
         assert_eq!(FieldPaths::parse("x,x, x").unwrap().named().len(), 1);
         let long = "x".repeat(513);
         let many = vec!["x"; 33].join(".");
@@ -278,7 +280,7 @@ mod tests {
         push_name(&mut path, "\\,");
         assert_eq!(path, r"a\.b.*.\*.\\\,");
         let paths = FieldPaths::parse(&path).unwrap();
-        let item = paths.into_item(&paths.into_name(&paths.top(), "a.b"), 9);
-        assert!(paths.ends(&paths.into_name(&paths.into_name(&item, "*"), "\\,")));
+        let item = paths.at_item(&paths.at_name(&paths.top(), "a.b"), 9);
+        assert!(paths.ends(&paths.at_name(&paths.at_name(&item, "*"), "\\,")));
     }
 }

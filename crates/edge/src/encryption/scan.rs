@@ -287,8 +287,18 @@ mod tests {
         use Mark::*;
         let marks = scan(&[br#"{"a": [1 ,"b"]}"#]).unwrap();
         let expected = [
-            (0, Value), (1, Opened(Kind::Object)), (1, Key), (4, KeyEnd), (6, Value), (7, Opened(Kind::Array)),
-            (7, Value), (8, ValueEnd), (10, Value), (13, ValueEnd), (14, ValueEnd), (15, ValueEnd),
+            (0, Value),
+            (1, Opened(Kind::Object)),
+            (1, Key),
+            (4, KeyEnd),
+            (6, Value),
+            (7, Opened(Kind::Array)),
+            (7, Value),
+            (8, ValueEnd),
+            (10, Value),
+            (13, ValueEnd),
+            (14, ValueEnd),
+            (15, ValueEnd),
         ];
         assert_eq!(marks, expected);
     }

@@ -172,7 +172,7 @@ impl Transformer {
             self.next = Ways::new();
             return Ok(());
         };
-        self.next = self.paths.into_name(&object.ways, &key);
+        self.next = self.paths.at_name(&object.ways, &key);
         if self.next.is_empty() {
             return Ok(());
         }
@@ -187,7 +187,7 @@ impl Transformer {
 
     fn value_begins(&mut self) {
         if let Some(array) = self.around.last_mut().filter(|around| around.kind == Kind::Array) {
-            self.next = self.paths.into_item(&array.ways, array.items);
+            self.next = self.paths.at_item(&array.ways, array.items);
             array.items += 1;
             self.path.truncate(array.path_length);
             push_item(&mut self.path);

@@ -21,7 +21,8 @@ fn open(field: &Field) -> Result<String, Unfit> {
     let text: String = serde_json::from_slice(&field.value).map_err(|_| cannot())?;
     let parts: Vec<&str> = text.split(':').collect();
     let [_, path, hex, _] = parts[..] else { return Err(cannot()) };
-    let bytes = |hex: &str| (0..hex.len()).step_by(2).map(|i| u8::from_str_radix(&hex[i..i + 2], 16).unwrap()).collect();
+    let bytes =
+        |hex: &str| (0..hex.len()).step_by(2).map(|i| u8::from_str_radix(&hex[i..i + 2], 16).unwrap()).collect();
     let read = |hex: &str| String::from_utf8(bytes(hex)).unwrap();
     if read(path) == field.path { Ok(read(hex)) } else { Err(cannot()) }
 }
@@ -68,7 +69,8 @@ fn fault(list: &str, document: &str) -> (Refusal, Option<String>) {
 
 #[test]
 fn named_fields_are_replaced_and_all_else_stays_as_it_was_written() {
-    let document = "\u{20}{ \"title\" : \"T\\u00e9\",\r\n\t\"n\":1.50e+07 , \"body\":{\"a\":[1, 2]}, \"u\\u006e\":\"\\/\" }\n";
+    let document =
+        "\u{20}{ \"title\" : \"T\\u00e9\",\r\n\t\"n\":1.50e+07 , \"body\":{\"a\":[1, 2]}, \"u\\u006e\":\"\\/\" }\n";
     let expected = document
         .replace("\"T\\u00e9\"", &as_sealed("title", "\"T\\u00e9\""))
         .replace("{\"a\":[1, 2]}", &as_sealed("body", "{\"a\":[1, 2]}"));
@@ -140,7 +142,9 @@ fn h16_names_that_stand_twice_and_nesting_are_refused() {
         assert_eq!(fault("a", &deep).0, Refusal::NotJson);
         assert_eq!(fault("x", &deep).0, Refusal::NotJson);
     }
-    for broken in ["", "{", "{\"a\":1", "{\"a\":1}}", "{\"a\":1}x", "{\"a\":01}", "{\"a\":\"\\ud800\"}", "\u{feff}{}"] {
+    for broken in
+        ["", "{", "{\"a\":1", "{\"a\":1}}", "{\"a\":1}x", "{\"a\":01}", "{\"a\":\"\\ud800\"}", "\u{feff}{}"]
+    {
         assert_eq!(fault("a", broken), (Refusal::NotJson, None), "{broken}");
     }
     let wide: String = (0..1_000_000).map(|i| format!("\"k{i}\":0,")).collect();
@@ -153,7 +157,8 @@ fn h16_names_that_stand_twice_and_nesting_are_refused() {
 fn a_field_has_a_largest_size_and_all_else_has_none() {
     let mut transformer = Transformer::new(paths("a"), 1_000);
     let mut out = Vec::new();
-    let document = format!("{{\"b\":\"{}\",\"{}\":0,\"a\":\"{}\"", "x".repeat(5_000), "k".repeat(5_000), "y".repeat(999));
+    let document =
+        format!("{{\"b\":\"{}\",\"{}\":0,\"a\":\"{}\"", "x".repeat(5_000), "k".repeat(5_000), "y".repeat(999));
     let unfit = transformer.feed(&mut document.as_bytes(), &mut out).unwrap_err();
     assert_eq!(unfit, Unfit::field(Refusal::FieldNotEncryptable, "a"));
     assert!(!String::from_utf8(out).unwrap().contains('y'), "nothing of a field gets out");
@@ -185,7 +190,8 @@ fn document() -> impl Strategy<Value = String> {
     let leaf = prop_oneof![string, number, word];
     leaf.prop_recursive(4, 24, 4, move |inner| {
         let spaced = (space(), inner, space()).prop_map(|(before, value, after)| format!("{before}{value}{after}"));
-        let array = proptest::collection::vec(spaced.clone(), 0..4).prop_map(|items| format!("[{}]", items.join(",")));
+        let array =
+            proptest::collection::vec(spaced.clone(), 0..4).prop_map(|items| format!("[{}]", items.join(",")));
         let key = prop_oneof![Just("a"), Just("b"), Just("0"), Just("*"), Just("c.d"), Just("é")];
         let object = proptest::collection::btree_map(key, (spaced, any::<bool>()), 0..4).prop_map(|fields| {
             let written = fields.iter().map(|(key, (value, is_escaped))| match (*key, is_escaped) {

@@ -135,7 +135,8 @@ impl Visit<'_> {
             return Ok(Passed::Told(self.answer_told(told, &grant, &charge, &parts.method)));
         }
         if let Some(asked) = question.needed.encryption {
-            drop((question, path));
+            drop(question);
+            drop(path);
             return Box::pin(self.pass_fields(asked, grant, charge, (parts, body))).await;
         }
         drop(question);

@@ -25,10 +25,7 @@ const PINS_MAX: usize = 1024;
 /// Looking up a name's addresses.
 pub trait Resolve: Send + Sync {
     /// All addresses of a name, or the one that the text already is.
-    fn resolve<'a>(
-        &'a self,
-        host: &'a str,
-    ) -> Pin<Box<dyn Future<Output = io::Result<Vec<IpAddr>>> + Send + 'a>>;
+    fn resolve<'a>(&'a self, host: &'a str) -> Pin<Box<dyn Future<Output = io::Result<Vec<IpAddr>>> + Send + 'a>>;
 }
 
 /// The system's own way of looking up names.
@@ -36,10 +33,7 @@ pub trait Resolve: Send + Sync {
 pub struct SystemResolver;
 
 impl Resolve for SystemResolver {
-    fn resolve<'a>(
-        &'a self,
-        host: &'a str,
-    ) -> Pin<Box<dyn Future<Output = io::Result<Vec<IpAddr>>> + Send + 'a>> {
+    fn resolve<'a>(&'a self, host: &'a str) -> Pin<Box<dyn Future<Output = io::Result<Vec<IpAddr>>> + Send + 'a>> {
         Box::pin(async move { Ok(tokio::net::lookup_host((host, 0)).await?.map(|address| address.ip()).collect()) })
     }
 }
@@ -103,7 +97,8 @@ impl Destinations {
     pub async fn reach(&self, address: &Address) -> Result<Arc<Upstream>, Unreached> {
         let place = (address.host.to_ascii_lowercase(), address.port, address.is_tls);
         let now = self.lifelines.now();
-        let pinned = self.pins.lock().get(&place).filter(|pin| now < pin.until).map(|pin| Arc::clone(&pin.upstream));
+        let pinned =
+            self.pins.lock().get(&place).filter(|pin| now < pin.until).map(|pin| Arc::clone(&pin.upstream));
         if let Some(upstream) = pinned {
             return Ok(upstream);
         }
@@ -139,8 +134,10 @@ impl Destinations {
         let until = now.saturating_add((PIN_FOR.as_millis() / TICK.as_millis()) as u32);
         let mut pins = self.pins.lock();
         // Where its addresses are what they were, its connections are kept.
-        let kept = pins.get(&place).filter(|pin| pin.upstream.address == address).map(|pin| Arc::clone(&pin.upstream));
-        let upstream = kept.unwrap_or_else(|| Upstream::new(address, self.tls.clone(), Arc::clone(&self.lifelines)));
+        let kept =
+            pins.get(&place).filter(|pin| pin.upstream.address == address).map(|pin| Arc::clone(&pin.upstream));
+        let upstream =
+            kept.unwrap_or_else(|| Upstream::new(address, self.tls.clone(), Arc::clone(&self.lifelines)));
         if pins.len() >= PINS_MAX && !pins.contains_key(&place) {
             let first = pins.iter().min_by_key(|(_, pin)| pin.until).map(|(place, _)| place.clone());
             first.and_then(|place| pins.remove(&place));
@@ -167,10 +164,7 @@ mod tests {
     struct Scripted(Mutex<VecDeque<Vec<&'static str>>>);
 
     impl Resolve for Scripted {
-        fn resolve<'a>(
-            &'a self,
-            _: &'a str,
-        ) -> Pin<Box<dyn Future<Output = io::Result<Vec<IpAddr>>> + Send + 'a>> {
+        fn resolve<'a>(&'a self, _: &'a str) -> Pin<Box<dyn Future<Output = io::Result<Vec<IpAddr>>> + Send + 'a>> {
             let mut answers = self.0.lock();
             let answer = if answers.len() > 1 { answers.pop_front() } else { answers.front().cloned() };
             let answer = answer.unwrap_or_default();

@@ -21,8 +21,8 @@ use parking_lot::Mutex;
 pub use address::{Address, NotAnAddress};
 pub(crate) use body::{Pace, RequestBody, Unforwardable, UpstreamBody};
 pub(crate) use connection::Connection;
-pub(crate) use destination::{Destinations, Unreached};
 pub use destination::{DestinationOptions, Resolve, SystemResolver};
+pub(crate) use destination::{Destinations, Unreached};
 
 use crate::serve::lifeline::{Lifeline, Lifelines, Party, TICK};
 use crate::tls::UpstreamTls;

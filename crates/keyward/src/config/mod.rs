@@ -281,6 +281,11 @@ impl Config {
         self.networks("gateway.trusted_proxies")
     }
 
+    /// Networks beside the public internet that projects' destinations may be in.
+    pub fn destination_networks(&self) -> Vec<IpNet> {
+        self.networks("destinations.allowed_networks")
+    }
+
     fn networks(&self, name: &'static str) -> Vec<IpNet> {
         match self.value(name) {
             Value::Networks(networks) => networks.clone(),

@@ -186,6 +186,13 @@ pub static SETTINGS: &[Setting] = &[
         "the networks of proxies in front, whose X-Forwarded-For is believed",
     ),
     setting(
+        "destinations.allowed_networks",
+        None,
+        Kind::Networks,
+        "",
+        "networks beside the public internet that projects' destinations may be in, over plain HTTP too",
+    ),
+    setting(
         "gateway.connections_max",
         None,
         Kind::Count { min: 1, max: 1_000_000 },

@@ -81,6 +81,7 @@ impl DataPlane {
         options.check_tls = certificates.check.clone();
         options.gateway_tls = certificates.gateway.clone();
         options.upstream_tls = Some(certificates.upstream.clone());
+        options.destinations.allowed_networks = config.destination_networks();
         let edge = keyward_edge::start(options, Arc::clone(engine))
             .map_err(|error| Failure::usage(error.to_string()).advise("An upstream is an http or https URL."))?;
         Ok(DataPlane { check, gateway, edge })

@@ -100,9 +100,7 @@ impl Cipher {
                 Ok(())
             }
             Err(NoDataKey::Unavailable) => Err(Refusal::Unavailable.into()),
-            Err(NoDataKey::Unknown | NoDataKey::Shredded) => {
-                Err(Unfit::field(Refusal::CannotDecrypt, &field.path))
-            }
+            Err(NoDataKey::Unknown | NoDataKey::Shredded) => Err(Unfit::field(Refusal::CannotDecrypt, &field.path)),
         }
     }
 }

@@ -105,7 +105,8 @@ impl Visit<'_> {
             return self.send_on(rules, to, rest_after, (parts, body)).await.map_err(Unfit::from);
         }
         // What is to be encrypted must be said: a document that goes on as it came would be a surprise.
-        let nothing_named = || Unfit::field(Refusal::FieldMissing, rules.fields_header.as_deref().unwrap_or_default());
+        let nothing_named =
+            || Unfit::field(Refusal::FieldMissing, rules.fields_header.as_deref().unwrap_or_default());
         let fields = fields.ok_or_else(nothing_named)?;
         named::check_encoding(&parts.headers)?;
         let first = fields.named().first().cloned().unwrap_or_default();

@@ -59,7 +59,8 @@ pub(crate) fn destination(
     configured: Option<&str>,
 ) -> Result<Option<Address>, Refusal> {
     // A destination that was accepted once and is no address any more leads nowhere.
-    let configured: Option<Address> = configured.map(str::parse).transpose().map_err(|_| Refusal::DestinationRefused)?;
+    let configured: Option<Address> =
+        configured.map(str::parse).transpose().map_err(|_| Refusal::DestinationRefused)?;
     let mut named = rules.destination_header.iter().flat_map(|name| headers.get_all(name));
     let Some(value) = named.next() else { return Ok(configured) };
     let named: Option<Address> = match named.next() {
@@ -74,7 +75,8 @@ pub(crate) fn destination(
 
 fn is_at_or_below(named: &Address, configured: &Address) -> bool {
     let is_below = named.base_path.strip_prefix(configured.base_path.as_str());
-    let is_one_reading = named.base_path.is_empty() || path::canonical(&named.base_path, Strictness::Strict).is_some();
+    let is_one_reading =
+        named.base_path.is_empty() || path::canonical(&named.base_path, Strictness::Strict).is_some();
     named.host.eq_ignore_ascii_case(&configured.host)
         && (named.port, named.is_tls) == (configured.port, configured.is_tls)
         && is_below.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
@@ -148,7 +150,10 @@ mod tests {
             fields(&rules(), &headers(&pairs)).map(|paths| paths.map(|paths| paths.named().join("|")))
         };
         assert_eq!(fields(&["title, body", "ü.x"]), Ok(Some("title|body|ü.x".into())));
-        assert_eq!((fields(&[]), fields(&["", " "])), (Ok(None), Err(Unfit::field(Refusal::FieldNotEncryptable, ""))));
+        assert_eq!(
+            (fields(&[]), fields(&["", " "])),
+            (Ok(None), Err(Unfit::field(Refusal::FieldNotEncryptable, "")))
+        );
         assert_eq!(fields(&["a,,b"]), Err(Unfit::field(Refusal::FieldNotEncryptable, "")));
         assert_eq!(fields(&["a..b"]), Err(Unfit::field(Refusal::FieldNotEncryptable, "a..b")));
     }
@@ -169,10 +174,20 @@ mod tests {
             assert_eq!(to(&[named], configured), Ok(Some(path.into())), "{named}");
         }
         for named in [
-            "https://api.example.com", "https://api.example.com/v10", "https://api.example.com/v1/../x",
-            "https://api.example.com/v1/%2e%2e/x", "https://api.example.com/v1//x", "http://api.example.com/v1",
-            "https://api.example.com:444/v1", "https://evil.example.com/v1", "https://api.example.com@evil/v1",
-            "https://api.example.com/v1?x", "https://api.example.com/v1#x", "ftp://api.example.com/v1", "/v1", "",
+            "https://api.example.com",
+            "https://api.example.com/v10",
+            "https://api.example.com/v1/../x",
+            "https://api.example.com/v1/%2e%2e/x",
+            "https://api.example.com/v1//x",
+            "http://api.example.com/v1",
+            "https://api.example.com:444/v1",
+            "https://evil.example.com/v1",
+            "https://api.example.com@evil/v1",
+            "https://api.example.com/v1?x",
+            "https://api.example.com/v1#x",
+            "ftp://api.example.com/v1",
+            "/v1",
+            "",
         ] {
             assert_eq!(to(&[named], configured), Err(Refusal::DestinationRefused), "{named}");
             assert_eq!(to(&[named], None), Err(Refusal::DestinationRefused), "{named}");
@@ -184,15 +199,21 @@ mod tests {
     #[test]
     fn headers_for_us_stay_here_and_those_of_the_old_bytes_with_them() {
         let all = [
-            ("x-a-mode", "encrypt"), ("x-a-other", "1"), ("x-to", "x"), ("x-b", "kept"), ("content-length", "7"),
-            ("content-md5", "x"), ("content-type", "application/json"),
+            ("x-a-mode", "encrypt"),
+            ("x-a-other", "1"),
+            ("x-to", "x"),
+            ("x-b", "kept"),
+            ("content-length", "7"),
+            ("content-md5", "x"),
+            ("content-type", "application/json"),
         ];
         let left = |changed| {
             let mut headers = headers(&all);
             strip(&rules(), &mut headers, changed);
-            headers.keys().map(|name| name.as_str().to_owned()).collect::<Vec<_>>()
+            headers.keys().map(|name| name.as_str().to_owned()).collect::<std::collections::BTreeSet<_>>()
         };
-        assert_eq!(left(true), ["x-b", "content-type"]);
-        assert_eq!(left(false), ["x-b", "content-length", "content-md5", "content-type"]);
+        let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+        assert_eq!(left(true), names(&["x-b", "content-type"]));
+        assert_eq!(left(false), names(&["x-b", "content-length", "content-md5", "content-type"]));
     }
 }
