@@ -285,3 +285,33 @@ async fn an_upstream_that_breaks_off_is_502_and_one_that_closes_between_requests
         closings.recv().await.unwrap();
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn s13_connections_to_upstreams_are_no_more_than_there_is_room_for() {
+    let node = Node::start_with(&preset_source("getprofile"), scripted(silent_stream).await, |options| {
+        options.caps.upstream_connections_max = 2;
+    })
+    .await;
+    let key = node.key().await;
+    let mut streams = Vec::new();
+    for request in [get("/events", &key.secret), websocket(&key.secret)] {
+        let mut raw = Raw::connect(node.gateway).await;
+        raw.send(request).await;
+        assert!(raw.head().await.starts_with("HTTP/1.1 200"));
+        streams.push(raw);
+    }
+    let mut beyond = Raw::connect(node.gateway).await;
+    for request in [get("/events", &key.secret), websocket(&key.secret)] {
+        beyond.send(request).await;
+        assert_eq!(beyond.answer().await.unwrap().status, 502);
+    }
+    drop(streams);
+    // Room comes back with the streams' end, which is noticed after the callers' sockets are closed.
+    let mut status = 502;
+    while status == 502 {
+        let mut raw = Raw::connect(node.gateway).await;
+        raw.send(get("/events", &key.secret)).await;
+        status = raw.head().await.split(' ').nth(1).unwrap().parse().unwrap();
+    }
+    assert_eq!(status, 200);
+}

@@ -8,6 +8,7 @@ use keyward_core::contract::Contract;
 use keyward_core::id::ApiName;
 use keyward_verify::{ApiInForce, Engine};
 use parking_lot::Mutex;
+use tokio::sync::Semaphore;
 
 use crate::asking::entrance::{Entrance, Wall, begins_with};
 use crate::serve::lifeline::Lifelines;
@@ -91,11 +92,13 @@ fn without_port(host: &str) -> &str {
 }
 
 /// What the operator sets beside the contracts: where upstreams are, and the API of requests that nothing else tells.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(crate) struct Overrides {
     pub by_api: BTreeMap<ApiName, Address>,
     pub default: Option<Address>,
     pub default_api: Option<ApiName>,
+    /// For connections to upstreams.
+    pub room: Arc<Semaphore>,
 }
 
 /// The table a worker serves by, made anew when a contract is put in force.
@@ -168,7 +171,10 @@ impl Tables {
             self.overrides.by_api.get(&api.name).cloned().or_else(own).or_else(|| self.overrides.default.clone());
         let upstream = address.map(|address| {
             let kept = before.and_then(|before| before.upstream.clone()).filter(|kept| kept.address == address);
-            kept.unwrap_or_else(|| Upstream::new(address, self.upstream_tls.clone(), Arc::clone(&self.lifelines)))
+            kept.unwrap_or_else(|| {
+                let (lifelines, room) = (Arc::clone(&self.lifelines), Arc::clone(&self.overrides.room));
+                Upstream::new(address, self.upstream_tls.clone(), lifelines, room)
+            })
         });
         Arc::new(Served::new(api, upstream))
     }

@@ -17,6 +17,7 @@ use hyper_util::rt::TokioIo;
 use keyward_core::decision::Grant;
 use keyward_core::denial::Refusal;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::Visit;
 use crate::reply::{Content, Reply};
@@ -47,8 +48,9 @@ impl Visit<'_> {
             return Err(Refusal::UpstreamUnreachable);
         };
         let mut answer = answer.map(|_| Content::Empty);
+        let room = answer.extensions_mut().remove::<Arc<OwnedSemaphorePermit>>();
         let theirs = hyper::upgrade::on(&mut answer);
-        splice(self.turn, ours, theirs, gateway.idle_timeout);
+        splice(self.turn, ours, (theirs, room), gateway.idle_timeout);
         let mut answer = self.inbound(answer);
         ask_to_upgrade(answer.headers_mut(), agreed);
         Ok(answer)
@@ -77,7 +79,12 @@ fn ask_to_upgrade(headers: &mut http::HeaderMap, protocol: HeaderValue) {
 }
 
 /// Passes bytes both ways from when both ends have switched. Takes the turn's exchange over.
-fn splice(turn: &Turn, ours: OnUpgrade, theirs: OnUpgrade, idle_timeout: Duration) {
+fn splice(
+    turn: &Turn,
+    ours: OnUpgrade,
+    (theirs, room): (OnUpgrade, Option<Arc<OwnedSemaphorePermit>>),
+    idle_timeout: Duration,
+) {
     let caller = Arc::clone(&turn.caller);
     caller.upgrade();
     let watched = caller.worker.lifelines.watch();
@@ -101,7 +108,7 @@ fn splice(turn: &Turn, ours: OnUpgrade, theirs: OnUpgrade, idle_timeout: Duratio
     };
     tokio::spawn(async move {
         let _ended = Guarded::new(passing, watched).await;
-        drop(counted);
+        drop((counted, room));
         drop(caller);
     });
 }

@@ -32,11 +32,13 @@ async fn accept(listener: TcpListener, door: Arc<Door>, workers: &Workers, cap: 
         }
     };
     let mut next: usize = 0;
+    let mut is_held_up = false;
     loop {
         let taken = listener.accept().await;
         // Out of this thread's runtime: it will live in a worker's.
         match taken.and_then(|(stream, peer)| Ok((stream.into_std()?, peer))) {
             Ok((stream, peer)) => {
+                is_held_up = false;
                 if door.open.load(Ordering::Relaxed) >= cap {
                     door.refused.increment(1);
                     continue;
@@ -52,7 +54,9 @@ async fn accept(listener: TcpListener, door: Arc<Door>, workers: &Workers, cap: 
             }
             Err(error) if is_of_one_connection(&error) => {}
             Err(error) => {
-                tracing::warn!(%error, "connections cannot be accepted for the moment");
+                if !std::mem::replace(&mut is_held_up, true) {
+                    tracing::warn!(%error, "connections cannot be accepted for the moment");
+                }
                 tokio::time::sleep(BACK_OFF).await;
             }
         }

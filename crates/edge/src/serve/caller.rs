@@ -5,7 +5,7 @@ use std::io;
 use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::{Context, Poll, ready};
 
 use http::HeaderValue;
@@ -13,6 +13,7 @@ use hyper::rt::{Read, ReadBufCursor, Write};
 use parking_lot::Mutex;
 use tokio::io::ReadBuf;
 
+use super::frames::Frames;
 use super::framing::Framing;
 use super::lifeline::{Lifeline, Party, Watched};
 use super::linger;
@@ -41,11 +42,16 @@ pub(crate) struct Caller {
     is_tls: bool,
     is_certified: bool,
     lifeline: Arc<Lifeline>,
-    framing: Option<Mutex<Framing>>,
-    /// Whether anything came. HTTP/2 under TLS is agreed on before its first byte.
-    has_spoken: AtomicBool,
+    reading: Reading,
     streams: AtomicU32,
     starting: Mutex<Option<Watched>>,
+}
+
+/// What reads along with hyper.
+#[derive(Debug)]
+enum Reading {
+    Http1(Mutex<Framing>),
+    Http2(Mutex<Frames>),
 }
 
 /// A request under way, until its answer's last byte is handed over.
@@ -63,6 +69,10 @@ impl Caller {
         let peer_header = HeaderValue::try_from(peer.to_string()).unwrap_or(HeaderValue::from_static("unknown"));
         let lifeline = Arc::clone(watched.lifeline());
         lifeline.expect(Party::Caller, worker.caps.header_timeout);
+        let reading = match is_http1 {
+            true => Reading::Http1(Mutex::new(Framing::new())),
+            false => Reading::Http2(Mutex::new(Frames::new(lifeline.now()))),
+        };
         Caller {
             worker,
             door,
@@ -71,8 +81,7 @@ impl Caller {
             is_tls,
             is_certified: *is_certified,
             lifeline,
-            has_spoken: AtomicBool::new(false),
-            framing: is_http1.then(|| Mutex::new(Framing::new())),
+            reading,
             streams: AtomicU32::new(0),
             starting: Mutex::new(None),
         }
@@ -87,7 +96,9 @@ impl Caller {
             let watched = self.worker.lifelines.watch();
             let lifeline = Arc::clone(watched.lifeline());
             self.streams.fetch_add(1, Ordering::Relaxed);
-            self.lifeline.excuse(Party::Caller);
+            if !self.is_awaited() {
+                self.lifeline.excuse(Party::Caller);
+            }
             *self.starting.lock() = Some(watched);
             lifeline
         };
@@ -102,14 +113,19 @@ impl Caller {
 
     /// The connection goes on as something other than HTTP.
     pub fn upgrade(&self) {
-        if let Some(framing) = &self.framing {
+        if let Reading::Http1(framing) = &self.reading {
             framing.lock().end();
         }
     }
 
     /// Whether the caller may still be sending: the connection ended within a request, and was not cut.
     pub fn is_mid_request(&self) -> bool {
-        self.framing.as_ref().is_some_and(|framing| framing.lock().is_within()) && !self.lifeline.was_cut()
+        matches!(&self.reading, Reading::Http1(framing) if framing.lock().is_within()) && !self.lifeline.was_cut()
+    }
+
+    /// Whether the caller has begun a header block of HTTP/2, which must be complete in its time, whatever runs.
+    fn is_awaited(&self) -> bool {
+        matches!(&self.reading, Reading::Http2(frames) if frames.lock().is_awaited())
     }
 
     /// Whether the connection is under TLS.
@@ -124,23 +140,45 @@ impl Caller {
     }
 
     fn is_http1(&self) -> bool {
-        self.framing.is_some()
+        matches!(self.reading, Reading::Http1(_))
     }
 
     /// Looks at what was read before hyper does; false where it must not pass.
-    fn read(&self, bytes: &[u8]) -> bool {
-        let Some(framing) = &self.framing else {
-            if !self.has_spoken.load(Ordering::Relaxed) && !self.has_spoken.swap(true, Ordering::Relaxed) {
-                // HTTP/2 has shown itself by its preface; its first request may come later.
-                self.lifeline.expect(Party::Caller, self.worker.caps.idle_timeout);
-            }
-            return true;
+    fn read(&self, bytes: &[u8]) -> io::Result<bool> {
+        let mut framing = match &self.reading {
+            Reading::Http1(framing) => framing.lock(),
+            Reading::Http2(frames) => return self.read_frames(&mut frames.lock(), bytes).map(|()| true),
         };
-        let mut framing = framing.lock();
         if framing.is_between() {
             self.lifeline.expect(Party::Caller, self.worker.caps.header_timeout);
         }
-        framing.read(bytes).is_ok()
+        Ok(framing.read(bytes).is_ok())
+    }
+
+    fn read_frames(&self, frames: &mut Frames, bytes: &[u8]) -> io::Result<()> {
+        let was_awaited = frames.is_awaited();
+        if frames.read(bytes, self.lifeline.now()).is_err() {
+            self.door.floods.increment(1);
+            return Err(io::Error::other("too many frames that carry nothing"));
+        }
+        let caps = &self.worker.caps;
+        match (was_awaited, frames.is_awaited()) {
+            // Nothing else can come on the connection until the header block is complete, whatever runs on it.
+            (false, true) => self.lifeline.expect(Party::Caller, caps.header_timeout),
+            (true, false) if self.streams.load(Ordering::Relaxed) == 0 => {
+                self.lifeline.expect(Party::Caller, caps.idle_timeout);
+            }
+            (true, false) => self.lifeline.excuse(Party::Caller),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Notes what was written.
+    fn wrote(&self, written: &Poll<io::Result<usize>>) {
+        if let (Reading::Http2(frames), Poll::Ready(Ok(bytes))) = (&self.reading, written) {
+            frames.lock().wrote(*bytes);
+        }
     }
 }
 
@@ -149,7 +187,7 @@ impl Drop for Turn {
         drop(self.lifeline.release());
         self.lifeline.begin();
         let is_last = self.caller.is_http1() || self.caller.streams.fetch_sub(1, Ordering::Relaxed) == 1;
-        if is_last {
+        if is_last && !self.caller.is_awaited() {
             self.caller.lifeline.expect(Party::Caller, self.caller.worker.caps.idle_timeout);
         }
     }
@@ -188,7 +226,7 @@ impl Read for Socket {
             let mut buffer = ReadBuf::new(&mut scratch[..room]);
             ready!(this.stream.poll_read(cx, &mut buffer))?;
             let bytes = buffer.filled();
-            if this.caller.read(bytes) {
+            if this.caller.read(bytes)? {
                 into.put_slice(bytes);
             } else {
                 // No message has a NUL outside a body: hyper answers 400 and closes.
@@ -201,7 +239,9 @@ impl Read for Socket {
 
 impl Write for Socket {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, bytes)
+        let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        self.caller.wrote(&written);
+        written
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -221,6 +261,8 @@ impl Write for Socket {
         cx: &mut Context<'_>,
         parts: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, parts)
+        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, parts);
+        self.caller.wrote(&written);
+        written
     }
 }

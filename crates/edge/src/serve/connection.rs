@@ -25,6 +25,8 @@ const HTTP1_BUFFER_MAX: usize = 64 * 1024;
 const HTTP1_HEADER_BYTES_MAX: usize = 32 * 1024;
 const HTTP2_STREAMS_MAX: u32 = 200;
 const HTTP2_RESETS_PENDING_MAX: usize = 20;
+/// Streams of a connection that we reset because of what the caller did wrong; no sound client comes near.
+const HTTP2_RESETS_OF_OURS_MAX: usize = 100;
 const HTTP2_STREAM_WINDOW: u32 = 256 * 1024;
 const HTTP2_CONNECTION_WINDOW: u32 = 1024 * 1024;
 const HTTP2_SEND_BUFFER_MAX: usize = 64 * 1024;
@@ -77,6 +79,7 @@ async fn serve_http2(caller: Arc<Caller>, socket: Socket, watched: Watched) {
         .timer(TokioTimer::new())
         .max_concurrent_streams(HTTP2_STREAMS_MAX)
         .max_pending_accept_reset_streams(HTTP2_RESETS_PENDING_MAX)
+        .max_local_error_reset_streams(HTTP2_RESETS_OF_OURS_MAX)
         .max_header_list_size(HTTP1_HEADER_BYTES_MAX as u32)
         .initial_stream_window_size(HTTP2_STREAM_WINDOW)
         .initial_connection_window_size(HTTP2_CONNECTION_WINDOW)

@@ -7,6 +7,7 @@
 mod accept;
 pub(crate) mod caller;
 mod connection;
+mod frames;
 mod framing;
 pub(crate) mod lifeline;
 mod linger;
@@ -24,7 +25,7 @@ use ipnet::IpNet;
 use keyward_core::clock::Entropy;
 use keyward_core::id::ApiName;
 use keyward_verify::Engine;
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 
 use self::worker::{Arrival, Door, DoorKind, Stop, Worker};
 use crate::check::Check;
@@ -52,6 +53,9 @@ pub struct Caps {
     pub body_bytes_per_second: u32,
     /// Most connections open at a listener; more are closed as they come.
     pub connections_max: usize,
+    /// Most connections to upstreams, of all APIs and workers together; a request that needs one more is told that the
+    /// upstream cannot be reached.
+    pub upstream_connections_max: usize,
 }
 
 impl Default for Caps {
@@ -65,6 +69,7 @@ impl Default for Caps {
             body_grace: Duration::from_secs(10),
             body_bytes_per_second: 1024,
             connections_max: 10_000,
+            upstream_connections_max: 10_000,
         }
     }
 }
@@ -270,7 +275,8 @@ fn door(kind: DoorKind, tls: Option<ServerTls>) -> Door {
     let open_gauge = metrics::gauge!("keyward_connections", "door" => label);
     let refused = metrics::counter!("keyward_connections_refused_total", "door" => label);
     let handshakes_failed = metrics::counter!("keyward_tls_handshakes_failed_total", "door" => label);
-    Door { kind, tls, handshakes_failed, open: AtomicUsize::new(0), open_gauge, refused }
+    let floods = metrics::counter!("keyward_connections_flooded_total", "door" => label);
+    Door { kind, tls, handshakes_failed, open: AtomicUsize::new(0), open_gauge, refused, floods }
 }
 
 fn worker_count(asked: usize) -> usize {
@@ -293,6 +299,7 @@ fn overrides(options: &EdgeOptions) -> Result<Overrides, EdgeError> {
         by_api: by_api.collect::<Result<_, EdgeError>>()?,
         default: options.default_upstream.as_deref().map(|url| parse(None, url)).transpose()?,
         default_api: options.default_api.clone(),
+        room: Arc::new(Semaphore::new(options.caps.upstream_connections_max.min(Semaphore::MAX_PERMITS))),
     })
 }
 

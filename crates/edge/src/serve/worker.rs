@@ -37,6 +37,8 @@ pub(crate) struct Door {
     pub refused: metrics::Counter,
     /// TLS handshakes that came to nothing.
     pub handshakes_failed: metrics::Counter,
+    /// HTTP/2 connections that were ended because too many of their frames carried nothing.
+    pub floods: metrics::Counter,
 }
 
 /// What is behind a listener.

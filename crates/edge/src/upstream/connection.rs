@@ -9,6 +9,7 @@ use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::client::conn::TrySendError;
 use hyper::client::conn::http1::{self, SendRequest};
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::address::Address;
 use super::relay::Relay;
@@ -28,6 +29,7 @@ pub(crate) struct Connection {
     driver: http1::Connection<Socket, RequestBody>,
     relay: Relay,
     has_ended: bool,
+    _room: OwnedSemaphorePermit,
 }
 
 /// Why a request got no answer, and the request itself where nothing of it was sent.
@@ -40,21 +42,29 @@ fn builder() -> http1::Builder {
 }
 
 impl Connection {
-    /// Connects.
-    pub async fn open(address: &Address, tls: &UpstreamTls) -> std::io::Result<Box<Self>> {
+    /// Connects; there is `room` for it.
+    pub async fn open(
+        address: &Address,
+        tls: &UpstreamTls,
+        room: OwnedSemaphorePermit,
+    ) -> std::io::Result<Box<Self>> {
         let socket = Socket::connect(address, tls).await?;
         let (sender, driver) = builder().handshake(socket).await.map_err(std::io::Error::other)?;
-        Ok(Box::new(Connection { sender, driver, relay: Relay::new(), has_ended: false }))
+        Ok(Box::new(Connection { sender, driver, relay: Relay::new(), has_ended: false, _room: room }))
     }
 
     /// Connects, with a task of its own that lets the connection be upgraded.
     pub async fn open_for_upgrade(
         address: &Address,
         tls: &UpstreamTls,
+        room: Arc<OwnedSemaphorePermit>,
     ) -> std::io::Result<SendRequest<RequestBody>> {
         let socket = Socket::connect(address, tls).await?;
         let (sender, driver) = builder().handshake(socket).await.map_err(std::io::Error::other)?;
-        tokio::spawn(driver.with_upgrades());
+        tokio::spawn(async move {
+            let _ended = driver.with_upgrades().await;
+            drop(room);
+        });
         Ok(sender)
     }
 
@@ -64,7 +74,7 @@ impl Connection {
         request: Request<RequestBody>,
         lifeline: &Lifeline,
     ) -> Result<Response<Incoming>, Unsent> {
-        let Connection { sender, driver, relay, has_ended } = self;
+        let Connection { sender, driver, relay, has_ended, .. } = self;
         let mut answer = pin!(sender.try_send_request(request));
         poll_fn(|cx| {
             let polled = relay.poll(cx, |cx| {
@@ -109,7 +119,7 @@ impl Connection {
 
     /// Whether the next request can be sent: the upstream has not closed, and nothing is left of the last.
     pub fn is_free(&mut self) -> bool {
-        let Connection { sender, driver, relay, has_ended } = self;
+        let Connection { sender, driver, relay, has_ended, .. } = self;
         let mut cx = Context::from_waker(std::task::Waker::noop());
         let _ = relay.poll(&mut cx, |cx| {
             drive(driver, has_ended, cx);

@@ -17,6 +17,7 @@ use std::time::Duration;
 use http::{Request, Response};
 use hyper::body::Incoming;
 use parking_lot::Mutex;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 pub use address::{Address, NotAnAddress};
 pub(crate) use body::{Pace, RequestBody, Unforwardable, UpstreamBody};
@@ -51,6 +52,7 @@ pub(crate) struct Upstream {
     pub address: Address,
     tls: UpstreamTls,
     lifelines: Arc<Lifelines>,
+    room: Arc<Semaphore>,
     resting: Mutex<Vec<Resting>>,
 }
 
@@ -61,9 +63,9 @@ struct Resting {
 }
 
 impl Upstream {
-    /// One at an address, spoken to with `tls` where that is https.
-    pub fn new(address: Address, tls: UpstreamTls, lifelines: Arc<Lifelines>) -> Arc<Self> {
-        Arc::new(Upstream { address, tls, lifelines, resting: Mutex::default() })
+    /// One at an address, spoken to with `tls` where that is https; a connection is opened only where there is `room`.
+    pub fn new(address: Address, tls: UpstreamTls, lifelines: Arc<Lifelines>, room: Arc<Semaphore>) -> Arc<Self> {
+        Arc::new(Upstream { address, tls, lifelines, room, resting: Mutex::default() })
     }
 
     /// Sends a request and gives the head of its answer, with the connection that its body comes on.
@@ -81,7 +83,8 @@ impl Upstream {
                 Err((failure, _)) => return Err(failure),
             }
         }
-        let mut connection = Box::pin(limited(timeout, Connection::open(&self.address, &self.tls))).await?;
+        let mut connection =
+            Box::pin(limited(timeout, Connection::open(&self.address, &self.tls, self.room()?))).await?;
         lifeline.expect(Party::Upstream, timeout);
         match connection.send(request, lifeline).await {
             Ok(answer) => Ok((answer, connection)),
@@ -95,15 +98,29 @@ impl Upstream {
         request: Request<RequestBody>,
         timeout: Duration,
     ) -> Result<Response<Incoming>, Failure> {
-        let mut sender = limited(timeout, Connection::open_for_upgrade(&self.address, &self.tls)).await?;
+        let room = Arc::new(self.room()?);
+        let opening = Connection::open_for_upgrade(&self.address, &self.tls, Arc::clone(&room));
+        let mut sender = limited(timeout, opening).await?;
         match tokio::time::timeout(timeout, sender.send_request(request)).await {
-            Ok(Ok(answer)) => Ok(answer),
+            Ok(Ok(mut answer)) => {
+                // Whoever splices the connection keeps its room as long.
+                answer.extensions_mut().insert(room);
+                Ok(answer)
+            }
             Ok(Err(error)) => {
                 tracing::debug!(%error, "the upstream gave no answer");
                 Err(Failure::Unreachable)
             }
             Err(_) => Err(Failure::Timeout),
         }
+    }
+
+    /// Room for one more connection.
+    fn room(&self) -> Result<OwnedSemaphorePermit, Failure> {
+        Arc::clone(&self.room).try_acquire_owned().map_err(|_| {
+            metrics::counter!("keyward_upstream_connections_refused_total").increment(1);
+            Failure::Unreachable
+        })
     }
 
     /// Takes a connection that rests and is still open.

@@ -13,6 +13,7 @@ use crate::certificates::Certificates;
 use crate::config::Config;
 use crate::failure::{Doing, Failure, Outcome};
 use crate::listener::{self, Bound};
+use crate::node::room::Room;
 
 /// The data plane's sockets, not served yet.
 pub struct Sockets {
@@ -38,6 +39,11 @@ impl Sockets {
         }
         Ok(Sockets { check, gateway, further })
     }
+
+    /// How many listeners they are.
+    pub fn count(&self) -> usize {
+        1 + usize::from(self.gateway.is_some()) + self.further.len()
+    }
 }
 
 /// The running check and gateway listeners.
@@ -50,7 +56,8 @@ pub struct DataPlane {
 }
 
 impl DataPlane {
-    /// Serves the sockets. The gateway forwards to `upstream` where nothing else names one.
+    /// Serves the sockets, with as many connections as there is room for. The gateway forwards to `upstream` where
+    /// nothing else names one.
     ///
     /// # Errors
     /// Where an upstream is none, or the system refuses.
@@ -59,7 +66,7 @@ impl DataPlane {
         engine: &Arc<Engine>,
         sockets: Sockets,
         certificates: &Certificates,
-        upstream: Option<String>,
+        (room, upstream): (Room, Option<String>),
     ) -> Outcome<DataPlane> {
         let (check, gateway) = (sockets.check.address, sockets.gateway.as_ref().map(|bound| bound.address));
         let into_std = |bound: Bound| bound.into_std().doing("hand a socket over");
@@ -75,8 +82,9 @@ impl DataPlane {
         options.default_api = config.gateway_api();
         options.workers = config.gateway_workers();
         let (header_timeout, body_grace) = config.gateway_patience();
-        let connections_max = config.gateway_connections_max();
-        options.caps = Caps { connections_max, header_timeout, body_grace, ..Caps::default() };
+        let (connections_max, upstream_connections_max) = (room.listener, room.upstreams);
+        options.caps =
+            Caps { connections_max, upstream_connections_max, header_timeout, body_grace, ..Caps::default() };
         options.trusted_proxies = config.trusted_proxies();
         options.check_tls = certificates.check.clone();
         options.gateway_tls = certificates.gateway.clone();

@@ -5,6 +5,7 @@ pub mod data_plane;
 mod forgetting;
 pub mod offline;
 pub mod peppers;
+mod room;
 mod sharing;
 mod sign_in;
 
@@ -28,9 +29,11 @@ use crate::failure::{Doing, Outcome};
 use crate::listener::{self, Bound, Limits};
 use crate::ops::{self, Ops};
 use crate::presets;
+use crate::process;
 use crate::secrets::Secrets;
 use data_plane::DataPlane;
 use forgetting::{Kept, forget_what_is_old};
+use room::Room;
 
 /// Connections to the operations' own address: monitors are few.
 const OPS_CONNECTIONS_MAX: usize = 64;
@@ -172,8 +175,9 @@ impl Node {
     /// Which address cannot be had; the core is stopped then.
     pub async fn start(config: &Config, core: Core, sockets: Sockets, upstream: Option<String>) -> Outcome<Node> {
         let Sockets { control: control_socket, ops: ops_socket, data_plane } = sockets;
+        let room = share_out(config, data_plane.count());
         let started = Certificates::load(config, core.engine.clock().now()).and_then(|certificates| {
-            let data_plane = DataPlane::start(config, &core.engine, data_plane, &certificates, upstream)?;
+            let data_plane = DataPlane::start(config, &core.engine, data_plane, &certificates, (room, upstream))?;
             Ok((certificates, data_plane))
         });
         let (certificates, data_plane) = match started {
@@ -215,7 +219,7 @@ impl Node {
             }
             None => control = control.merge(ops::router(ops, addresses.control.ip().is_loopback())),
         }
-        let room = limits(config.control_connections_max());
+        let room = limits(room.control);
         listener::serve(control_socket, certificates.control, control, room, stop.clone(), &tasks);
         let (notice, drain) = (config.notice(), config.drain());
         Ok(Node { core, addresses, data_plane, stopping, stop, tasks, notice, drain })
@@ -235,6 +239,23 @@ impl Node {
         }
         self.core.stop().await;
     }
+}
+
+/// The process's file descriptors, shared out.
+fn share_out(config: &Config, listeners: usize) -> Room {
+    let files = process::raise_open_files();
+    let (control, listener) = (config.control_connections_max(), config.gateway_connections_max());
+    let wanted = Room { control, listener, upstreams: usize::MAX };
+    let room = Room::of(files, wanted, listeners);
+    if room.listener < listener || room.control < control {
+        tracing::info!(
+            files,
+            control = room.control,
+            listener = room.listener,
+            "the limit of open files allows fewer connections than are set: raise it (LimitNOFILE, ulimit -Hn)"
+        );
+    }
+    room
 }
 
 /// How long this node's leases last, where it has any.

@@ -4,6 +4,8 @@
 //! are the stories.
 
 mod credentials;
+mod crowds;
+mod floods;
 mod forwarded;
 mod frames;
 mod fuzz;
