@@ -190,7 +190,12 @@ pub fn start(options: EdgeOptions, engine: Arc<Engine>) -> Result<Edge, EdgeErro
         let worker = |lifelines: Arc<lifeline::Lifelines>| Worker {
             gateway: Gateway::new(
                 Tables::new(Arc::clone(&overrides), upstream_tls.clone(), Arc::clone(&lifelines)),
-                Destinations::new(options.destinations.clone(), &public_tls, Arc::clone(&lifelines)),
+                Destinations::new(
+                    options.destinations.clone(),
+                    &public_tls,
+                    Arc::clone(&lifelines),
+                    Arc::clone(&overrides.room),
+                ),
                 Arc::clone(&options.entropy),
             ),
             check: Check::default(),

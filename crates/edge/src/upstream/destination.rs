@@ -12,6 +12,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use keyward_core::network;
 use parking_lot::Mutex;
+use tokio::sync::Semaphore;
 
 use super::{Address, CONNECT_TIMEOUT, Upstream};
 use crate::serve::lifeline::{Lifelines, TICK};
@@ -73,6 +74,7 @@ pub(crate) struct Destinations {
     allowed: Vec<IpNet>,
     tls: UpstreamTls,
     lifelines: Arc<Lifelines>,
+    room: Arc<Semaphore>,
     pins: Mutex<HashMap<Place, Pinned>>,
 }
 
@@ -87,10 +89,15 @@ struct Pinned {
 
 impl Destinations {
     /// None so far.
-    pub fn new(options: DestinationOptions, public: &UpstreamTls, lifelines: Arc<Lifelines>) -> Self {
+    pub fn new(
+        options: DestinationOptions,
+        public: &UpstreamTls,
+        lifelines: Arc<Lifelines>,
+        room: Arc<Semaphore>,
+    ) -> Self {
         let DestinationOptions { resolver, allowed_networks, tls } = options;
         let tls = tls.unwrap_or_else(|| public.clone());
-        Destinations { resolver, allowed: allowed_networks, tls, lifelines, pins: Mutex::default() }
+        Destinations { resolver, allowed: allowed_networks, tls, lifelines, room, pins: Mutex::default() }
     }
 
     /// The upstream that a destination is, at addresses that were checked.
@@ -136,8 +143,8 @@ impl Destinations {
         // Where its addresses are what they were, its connections are kept.
         let kept =
             pins.get(&place).filter(|pin| pin.upstream.address == address).map(|pin| Arc::clone(&pin.upstream));
-        let upstream =
-            kept.unwrap_or_else(|| Upstream::new(address, self.tls.clone(), Arc::clone(&self.lifelines)));
+        let make = || Upstream::new(address, self.tls.clone(), Arc::clone(&self.lifelines), Arc::clone(&self.room));
+        let upstream = kept.unwrap_or_else(make);
         if pins.len() >= PINS_MAX && !pins.contains_key(&place) {
             let first = pins.iter().min_by_key(|(_, pin)| pin.until).map(|(place, _)| place.clone());
             first.and_then(|place| pins.remove(&place));
@@ -178,7 +185,7 @@ mod tests {
         let resolver = Arc::new(Scripted(Mutex::new(answers)));
         let public = UpstreamTls::new(crate::tls::upstream_config(None, None).unwrap());
         let options = DestinationOptions { resolver, allowed_networks, tls: None };
-        Destinations::new(options, &public, Arc::default())
+        Destinations::new(options, &public, Arc::default(), Arc::new(Semaphore::new(16)))
     }
 
     async fn reached(destinations: &Destinations, url: &str) -> Result<Vec<SocketAddr>, Unreached> {
