@@ -106,6 +106,7 @@ async fn control(
         people: PeopleOptions::default(),
         openid: None,
         mailer: None,
+        allowed_networks: Vec::new(),
     });
     let contract = "schema = 1\nextends = \"standard\"\n[key]\nactive_limit = 0\n";
     let wanted = Wanted {

@@ -123,6 +123,8 @@ pub struct ProjectFacts {
     pub limits: BTreeMap<String, OwnLimit>,
     /// Whether the operator gave it access.
     pub is_granted: bool,
+    /// Where its encrypted requests go; nowhere where none.
+    pub destination: Option<String>,
     /// Whether it is served.
     pub state: TenantState,
     /// Whether its organization is served.
@@ -139,6 +141,7 @@ impl ProjectFacts {
             plan: project.plan.clone(),
             limits: project.limits.clone(),
             is_granted: project.is_granted,
+            destination: project.destination.clone(),
             state: project.state,
             organization_state: organization.state,
         }
@@ -156,6 +159,7 @@ impl ProjectFacts {
                 facts.limits.remove(name);
             }
             ProjectChange::AccessSet { is_granted } => facts.is_granted = *is_granted,
+            ProjectChange::DestinationSet { destination } => facts.destination = destination.clone(),
             ProjectChange::Suspended => facts.state = TenantState::Suspended { at },
             ProjectChange::Resumed => facts.state = TenantState::Active,
             ProjectChange::Deleted => facts.state = TenantState::Deleted { at },

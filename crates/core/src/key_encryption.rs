@@ -29,6 +29,14 @@ impl fmt::Display for KekVersion {
     }
 }
 
+impl std::str::FromStr for KekVersion {
+    type Err = std::num::ParseIntError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        text.parse().map(KekVersion)
+    }
+}
+
 /// A data key wrapped under a key-encryption key.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Wrapped {

@@ -11,6 +11,7 @@ pub mod change;
 pub mod clock;
 pub mod contract;
 pub mod data_key;
+pub mod data_keyring;
 pub mod decision;
 pub mod denial;
 pub mod forwarded;

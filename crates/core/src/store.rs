@@ -8,10 +8,13 @@ use async_trait::async_trait;
 
 use crate::change::{Entry, Idempotency, Proposal, Revision};
 use crate::clock::Timestamp;
+use crate::data_key::DataKeyId;
+use crate::data_keyring::DataKeyring;
 use crate::id::{
     ApiName, InvitationId, KeyId, ManagementKeyId, OrganizationId, PersonId, ProjectId, SessionId, StoreId,
 };
 use crate::key::{Key, Standing};
+use crate::key_encryption::{KekVersion, WhichDataKey, Wrapped};
 use crate::limits::block::{BlockAnswer, BlockAsk, Tally};
 use crate::limits::{CountedOf, QuotaCounter};
 use crate::log::SignedHead;
@@ -217,6 +220,15 @@ pub struct SavedRate {
     pub interval: i64,
     /// When the whole burst is there again.
     pub full_at: Timestamp,
+}
+
+/// A data key as a store keeps it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WrappedDataKey {
+    /// Which.
+    pub which: WhichDataKey,
+    /// As it is wrapped.
+    pub wrapped: Wrapped,
 }
 
 /// A pepper that keys in the store were made under.
@@ -430,6 +442,30 @@ pub trait Store: Send + Sync + 'static {
 
     /// Forgets a pepper's canary and the digests under it that have a newer one.
     async fn retire_pepper(&self, version: PepperVersion) -> Result<()>;
+
+    /// A project's data keys, as far as they are no secret; none before its first.
+    async fn data_keyring(&self, project: ProjectId) -> Result<Option<DataKeyring>>;
+
+    /// A data key as it is kept; none where it is unknown, another's or shredded.
+    async fn wrapped_data_key(&self, which: WhichDataKey) -> Result<Option<Wrapped>>;
+
+    /// Data keys wrapped under one version, in an order of the store's; those after a place in it.
+    async fn data_keys_under(
+        &self,
+        version: KekVersion,
+        after: Option<DataKeyId>,
+        limit: u32,
+    ) -> Result<Vec<WrappedDataKey>>;
+
+    /// How many data keys are wrapped under each version, by version.
+    async fn data_key_counts(&self) -> Result<Vec<(KekVersion, u64)>>;
+
+    /// Keeps a data key wrapped anew, where it is still wrapped as `old`; says whether it was. Not a change: it decides
+    /// nothing.
+    async fn rewrap_data_key(&self, which: WhichDataKey, old: &Wrapped, new: &Wrapped) -> Result<bool>;
+
+    /// Lets nothing be wrapped under a version any more, where nothing is; says whether so.
+    async fn retire_encryption_key(&self, version: KekVersion) -> Result<bool>;
 
     /// Whether the store can be written to, for readiness.
     async fn is_writable(&self) -> bool;

@@ -118,6 +118,9 @@ pub struct Project {
     /// Whether the operator gave it access, for plans that ask for that.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_granted: bool,
+    /// Where its encrypted requests go; nowhere where none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub destination: Option<String>,
     /// Whether it is served.
     pub state: TenantState,
     /// When it was made.
@@ -147,6 +150,7 @@ impl Project {
                 self.limits.remove(name);
             }
             ProjectChange::AccessSet { is_granted } => self.is_granted = *is_granted,
+            ProjectChange::DestinationSet { destination } => self.destination = destination.clone(),
             ProjectChange::Suspended => self.state = TenantState::Suspended { at },
             ProjectChange::Resumed => self.state = TenantState::Active,
             ProjectChange::Deleted => self.state = TenantState::Deleted { at },

@@ -46,6 +46,7 @@ fn project() -> ProjectFacts {
         plan: "standard".into(),
         limits: Default::default(),
         is_granted: false,
+        destination: None,
         state: TenantState::Active,
         organization_state: TenantState::Active,
     }

@@ -1,5 +1,5 @@
 //! The secrets that live outside the store: peppers (without which no digest can be made or tested) and the
-//! keys of the log. From one file of mode 0600, or, second best, from the environment.
+//! keys of the log; and the key-encryption keys, under which data keys are wrapped. From one file of mode 0600, or, second best, from the environment.
 
 use std::path::{Path, PathBuf};
 
@@ -11,7 +11,7 @@ use keyward_core::secret::{PepperVersion, Peppers};
 use toml::de::{DeTable, DeValue};
 use zeroize::Zeroizing;
 
-use crate::config::{Config, Environment, PEPPER_VARIABLE};
+use crate::config::{Config, ENCRYPTION_KEY_VARIABLE, Environment, PEPPER_VARIABLE};
 use crate::failure::{Failure, Outcome};
 use crate::private_file;
 
@@ -20,11 +20,17 @@ const LENGTH: usize = 32;
 
 type Bytes = Zeroizing<Vec<u8>>;
 
+/// A key-encryption key: its version, and its bytes.
+type EncryptionKey = (u32, Zeroizing<[u8; LENGTH]>);
+
 /// All of them. Wiped from memory when dropped; cannot be printed.
 pub struct Secrets {
     peppers: Vec<(PepperVersion, Bytes)>,
     chain: Zeroizing<[u8; LENGTH]>,
     signing: Zeroizing<[u8; LENGTH]>,
+    encryption: Vec<EncryptionKey>,
+    /// Those that the environment has, whose ever the rest is.
+    encryption_of_environment: Vec<EncryptionKey>,
     origin: Origin,
 }
 
@@ -68,7 +74,8 @@ impl Secrets {
                  bring it back from where you keep it.",
             ));
         }
-        Self::parse(&private_file::read(&path)?, &path)
+        let secrets = Self::parse(&private_file::read(&path)?, &path)?;
+        Ok(Secrets { encryption_of_environment: encryption_keys_in(environment)?, ..secrets })
     }
 
     /// Makes new secrets and writes them to a new file.
@@ -80,6 +87,8 @@ impl Secrets {
             peppers: vec![(1, random(entropy))],
             chain: fixed(&random(entropy)),
             signing: fixed(&random(entropy)),
+            encryption: vec![(1, fixed(&random(entropy)))],
+            encryption_of_environment: Vec::new(),
             origin: Origin::File(path.to_owned()),
         };
         private_file::create(path, &secrets.text())?;
@@ -117,7 +126,7 @@ impl Secrets {
     /// # Errors
     /// Where the secrets are not from a file, versions are used up, or it cannot be written.
     pub fn add_pepper(&mut self, entropy: &dyn Entropy) -> Outcome<PepperVersion> {
-        let path = self.path()?;
+        let path = self.path(PEPPER_VARIABLE)?;
         let next = self.versions().last().map_or(Some(1), |last| last.checked_add(1));
         let next = next.ok_or_else(|| Failure::failed("version 255 is the last that a pepper can have"))?;
         self.peppers.push((next, random(entropy)));
@@ -130,16 +139,58 @@ impl Secrets {
     /// # Errors
     /// Where the secrets are not from a file, or it cannot be written.
     pub fn remove_pepper(&mut self, version: PepperVersion) -> Outcome {
-        let path = self.path()?;
+        let path = self.path(PEPPER_VARIABLE)?;
         self.peppers.retain(|(other, _)| *other != version);
         private_file::replace(&path, &self.text())
     }
 
-    fn path(&self) -> Outcome<PathBuf> {
+    /// The key-encryption keys of the file, or of the environment where everything is from there.
+    pub fn encryption_keys(&self) -> impl Iterator<Item = (u32, &[u8; LENGTH])> {
+        self.encryption.iter().map(|(version, bytes)| (*version, &**bytes))
+    }
+
+    /// The key-encryption keys that the environment adds to the file's.
+    pub fn encryption_keys_of_environment(&self) -> impl Iterator<Item = (u32, &[u8; LENGTH])> {
+        self.encryption_of_environment.iter().map(|(version, bytes)| (*version, &**bytes))
+    }
+
+    /// Versions of all key-encryption keys, ascending.
+    pub fn encryption_versions(&self) -> Vec<u32> {
+        let all = self.encryption_keys().chain(self.encryption_keys_of_environment());
+        let mut versions: Vec<_> = all.map(|(version, _)| version).collect();
+        versions.sort_unstable();
+        versions.dedup();
+        versions
+    }
+
+    /// Adds a new key-encryption key under the next version and writes the file.
+    ///
+    /// # Errors
+    /// Where the secrets are not from a file, or it cannot be written.
+    pub fn add_encryption_key(&mut self, entropy: &dyn Entropy) -> Outcome<u32> {
+        let path = self.path(ENCRYPTION_KEY_VARIABLE)?;
+        let next = self.encryption_versions().last().map_or(Some(1), |last| last.checked_add(1));
+        let next = next.ok_or_else(|| Failure::failed("there is no later version of a key-encryption key"))?;
+        self.encryption.push((next, fixed(&random(entropy))));
+        private_file::replace(&path, &self.text())?;
+        Ok(next)
+    }
+
+    /// Takes a key-encryption key away and writes the file.
+    ///
+    /// # Errors
+    /// Where the secrets are not from a file, or it cannot be written.
+    pub fn remove_encryption_key(&mut self, version: u32) -> Outcome {
+        let path = self.path(ENCRYPTION_KEY_VARIABLE)?;
+        self.encryption.retain(|(other, _)| *other != version);
+        private_file::replace(&path, &self.text())
+    }
+
+    fn path(&self, variable: &str) -> Outcome<PathBuf> {
         match &self.origin {
             Origin::File(path) => Ok(path.clone()),
             Origin::Environment => Err(Failure::failed("the secrets come from the environment")
-                .advise(format!("Set or unset {PEPPER_VARIABLE}<version> where the environment is made."))),
+                .advise(format!("Set or unset {variable}<version> where the environment is made."))),
         }
     }
 
@@ -148,7 +199,8 @@ impl Secrets {
         let mut text = Zeroizing::new(String::with_capacity(16 * 1024));
         text.push_str(
             "# Keyward's secrets. Keep a copy where the store's backups are not: without this file no key can be\n\
-             # checked, and whoever has it and the store can test guesses. `keyward pepper` adds and retires.\n\
+             # checked and nothing decrypted, and whoever has it and the store can test guesses. `keyward pepper` and\n\
+             # `keyward encryption-key` add and retire.\n\
              [peppers]\n",
         );
         for (version, bytes) in &self.peppers {
@@ -162,10 +214,21 @@ impl Secrets {
             text.push_str(&Zeroizing::new(BASE64.encode(bytes.as_slice())));
             text.push_str("\"\n");
         }
+        let encryption = if self.encryption.is_empty() { "" } else { "\n[encryption]\n" };
+        text.push_str(encryption);
+        for (version, bytes) in &self.encryption {
+            text.push_str(&format!("{version} = \""));
+            text.push_str(&Zeroizing::new(BASE64.encode(bytes.as_slice())));
+            text.push_str("\"\n");
+        }
         text
     }
 
-    fn parse(text: &str, path: &Path) -> Outcome<Secrets> {
+    /// Reads what stands in a secrets file.
+    ///
+    /// # Errors
+    /// What is missing or wrong, and where; never a part of a secret.
+    pub fn parse(text: &str, path: &Path) -> Outcome<Secrets> {
         let line = |offset: usize| text.bytes().take(offset).filter(|&byte| byte == b'\n').count() + 1;
         let refuse =
             |offset: usize, reason: &str| Failure::failed(format!("{}:{}: {reason}", path.display(), line(offset)));
@@ -176,7 +239,7 @@ impl Secrets {
         let mut found = Found::default();
         for (table, fields) in root.get_ref() {
             let DeValue::Table(fields) = fields.get_ref() else {
-                return Err(refuse(table.span().start, "only [peppers] and [log] belong here"));
+                return Err(refuse(table.span().start, "only [peppers], [log] and [encryption] belong here"));
             };
             for (name, value) in fields {
                 let DeValue::String(value) = value.get_ref() else {
@@ -194,6 +257,9 @@ impl Secrets {
         let mut found = Found::default();
         for (name, value) in environment.iter() {
             let taken = match (name.strip_prefix(PEPPER_VARIABLE), name) {
+                _ if name.starts_with(ENCRYPTION_KEY_VARIABLE) => {
+                    found.take("encryption", &name[ENCRYPTION_KEY_VARIABLE.len()..], value)
+                }
                 (Some(version), _) => found.take("peppers", version, value),
                 (None, "KEYWARD_LOG_CHAIN_KEY") => found.take("log", "chain_key", value),
                 (None, "KEYWARD_LOG_SIGNING_KEY") => found.take("log", "signing_key", value),
@@ -211,6 +277,7 @@ struct Found {
     peppers: Vec<(PepperVersion, Bytes)>,
     chain: Option<Zeroizing<[u8; LENGTH]>>,
     signing: Option<Zeroizing<[u8; LENGTH]>>,
+    encryption: Vec<EncryptionKey>,
 }
 
 impl Found {
@@ -221,11 +288,12 @@ impl Found {
                 let version = version.parse().map_err(|_| "a pepper's version is a number from 0 to 255")?;
                 self.peppers.push((version, bytes));
             }
+            ("encryption", version) => self.encryption.push((kek_version(version)?, exactly(&bytes)?)),
             ("log", "chain_key") => self.chain = Some(exactly(&bytes)?),
             ("log", "signing_key") => self.signing = Some(exactly(&bytes)?),
             _ => {
                 return Err(
-                    "there is no such secret; there are [peppers] and [log] chain_key and signing_key".into()
+                    "there is no such secret; there are [peppers], [encryption], and [log] chain_key and signing_key".into()
                 );
             }
         }
@@ -236,10 +304,26 @@ impl Found {
         let missing = |what: &str| Failure::failed(format!("{origin}: {what} is missing"));
         let chain = self.chain.ok_or_else(|| missing("the log's chain_key"))?;
         let signing = self.signing.ok_or_else(|| missing("the log's signing_key"))?;
-        let secrets = Secrets { peppers: self.peppers, chain, signing, origin };
+        let Found { peppers, encryption, .. } = self;
+        let encryption_of_environment = Vec::new();
+        let secrets = Secrets { peppers, chain, signing, encryption, encryption_of_environment, origin };
         secrets.peppers()?;
         Ok(secrets)
     }
+}
+
+/// The key-encryption keys that an environment has.
+fn encryption_keys_in(environment: &Environment) -> Outcome<Vec<EncryptionKey>> {
+    let named = environment.iter().filter_map(|(name, value)| {
+        let version = name.strip_prefix(ENCRYPTION_KEY_VARIABLE)?;
+        Some((name, kek_version(version).and_then(|version| Ok((version, exactly(&decode(value)?)?)))))
+    });
+    named.map(|(name, read)| read.map_err(|reason| Failure::failed(format!("{name}: {reason}")))).collect()
+}
+
+fn kek_version(text: &str) -> Result<u32, String> {
+    let version = text.parse().ok().filter(|version| *version > 0);
+    version.ok_or_else(|| "a key-encryption key's version is a number from 1 on".into())
 }
 
 fn decode(text: &str) -> Result<Bytes, String> {

@@ -265,6 +265,7 @@ async fn tenant(store: &dyn Store) -> Project {
         active_key_limit: None,
         limits: Default::default(),
         is_granted: false,
+        destination: None,
         state: TenantState::Active,
         created_at: NOW,
         created_revision: Revision::ZERO,

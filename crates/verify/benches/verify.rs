@@ -15,11 +15,14 @@ use async_trait::async_trait;
 use keyward_core::change::{Entry, Idempotency, Proposal, Revision};
 use keyward_core::clock::{Entropy, SystemEntropy, Timestamp};
 use keyward_core::contract::{Contract, Presets};
+use keyward_core::data_key::DataKeyId;
+use keyward_core::data_keyring::DataKeyring;
 use keyward_core::decision::RequestFacts;
 use keyward_core::id::{
     ApiName, InvitationId, KeyId, ManagementKeyId, OrganizationId, PersonId, ProjectId, SessionId, StoreId,
 };
 use keyward_core::key::{Key, KeyState, Metadata};
+use keyward_core::key_encryption::{KekVersion, WhichDataKey, Wrapped};
 use keyward_core::limits::QuotaCounter;
 use keyward_core::limits::block::{BlockAnswer, BlockAsk, Tally};
 use keyward_core::log::SignedHead;
@@ -313,6 +316,7 @@ impl Synthetic {
             active_key_limit: None,
             limits: Default::default(),
             is_granted: false,
+            destination: None,
             state: TenantState::Active,
             created_at: AT,
             created_revision: REVISION,
@@ -411,6 +415,12 @@ not_asked! {
     live_keys(project: ProjectId, at: Timestamp) -> u64;
     key_usage(keys: &[KeyId]) -> Vec<KeyUsage>;
     organization(id: OrganizationId) -> Option<Organization>;
+    data_keyring(project: ProjectId) -> Option<DataKeyring>;
+    wrapped_data_key(which: WhichDataKey) -> Option<Wrapped>;
+    data_keys_under(version: KekVersion, after: Option<DataKeyId>, limit: u32) -> Vec<WrappedDataKey>;
+    data_key_counts() -> Vec<(KekVersion, u64)>;
+    rewrap_data_key(which: WhichDataKey, old: &Wrapped, new: &Wrapped) -> bool;
+    retire_encryption_key(version: KekVersion) -> bool;
     organizations(page: Page) -> Vec<Organization>;
     project(id: ProjectId) -> Option<Project>;
     projects(organization: OrganizationId, page: Page) -> Vec<Project>;

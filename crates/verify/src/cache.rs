@@ -302,6 +302,7 @@ impl Cache {
                 Touched::Everything
             }
             Change::Api { .. }
+            | Change::DataKey { .. }
             | Change::ManagementKey { .. }
             | Change::Person { .. }
             | Change::Invitation { .. } => Touched::Nothing,

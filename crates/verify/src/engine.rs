@@ -22,6 +22,7 @@ use crate::Exchange;
 use crate::budget::MissBudget;
 use crate::cache::{Cache, Entry};
 use crate::clock::NodeClock;
+use crate::data_keys::DataKeys;
 use crate::exchange::Exchanges;
 use crate::fill::Fills;
 use crate::lease::Lease;
@@ -50,6 +51,7 @@ pub struct Engine {
     pub(crate) misses: MissBudget,
     pub(crate) limiter: Arc<Limiter>,
     pub(crate) usage: Usage,
+    pub(crate) data_keys: DataKeys,
     /// This node among others; none where it is the only one of its store.
     pub(crate) membership: Option<Arc<Membership>>,
     pub(crate) background: CancellationToken,
@@ -149,6 +151,7 @@ impl Engine {
                 (Arc::clone(&node_clock) as Arc<dyn Clock>, Some(node_clock))
             }
         };
+        let data_keys = DataKeys::new(options.encryption, options.node.name.clone());
         let membership = nodes.zip(node_clock);
         let membership = membership.map(|(nodes, clock)| Arc::new(Membership::new(nodes, clock, options.node)));
         let (limiter, wishes) = Limiter::new(Arc::clone(&store), Arc::clone(&clock), options.sharing.as_ref())?;
@@ -163,6 +166,7 @@ impl Engine {
             misses: MissBudget::new(options.misses_per_second, options.misses_per_second_per_address),
             limiter,
             usage: Usage::new(),
+            data_keys,
             membership,
             background: CancellationToken::new(),
             store,
@@ -321,6 +325,7 @@ impl Engine {
             None => self.recover().await,
             Some(membership) => membership.tell(self),
         }
+        self.data_keys.look_after(self.clock.boottime_nanos());
         metrics::gauge!("keyward_cached_keys").set(self.cached_keys() as f64);
         metrics::gauge!("keyward_applied_revision").set(self.applied().0 as f64);
         metrics::gauge!("keyward_exchanges").set(self.open_exchanges() as f64);

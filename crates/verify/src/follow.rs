@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use keyward_core::change::{Change, Entry, KeyChange, OrganizationChange, ProjectChange, Revision};
+use keyward_core::change::{Change, DataKeyChange, Entry, KeyChange, OrganizationChange, ProjectChange, Revision};
 use keyward_core::contract::{Contract, ContractError, Presets};
 use keyward_core::id::KeyId;
 use keyward_core::store::StoreError;
@@ -173,12 +173,14 @@ impl Engine {
             | Change::Project { .. }
             | Change::Key { .. }
             | Change::Keys { .. }
+            | Change::DataKey { .. }
             | Change::Person { .. }
             | Change::Invitation { .. }
             | Change::Store { .. } => {}
         }
         let narrows = self.may_narrow(&entry.body.change);
         self.cache.apply(entry);
+        self.data_keys.apply(&entry.body.change);
         self.close_what_ended(entry, narrows)
     }
 
@@ -240,7 +242,8 @@ impl Engine {
                 let shut_out = self.cache.projects_without_access(&api.name, self.api(&api.name).as_deref());
                 self.exchanges.close(|owner| shut_out.contains(&owner.project))
             }
-            Change::Project { of, what: ProjectChange::Suspended | ProjectChange::Deleted } => {
+            Change::Project { of, what: ProjectChange::Suspended | ProjectChange::Deleted }
+            | Change::DataKey { of, what: DataKeyChange::Shredded { .. } } => {
                 self.exchanges.close(|owner| owner.project == of.id)
             }
             Change::Organization { id, what: OrganizationChange::Suspended | OrganizationChange::Deleted } => {

@@ -33,5 +33,5 @@ pub use engine::{ApiInForce, Ask, Decision, Engine, Identified, Opened};
 pub use exchange::Exchange;
 pub use follow::{By, InForce, Unsettled};
 pub use nodes::LeaseLength;
-pub use options::{EngineOptions, NodeOptions, StartError};
+pub use options::{EncryptionOptions, EngineOptions, NodeOptions, StartError};
 pub use standing::Standing;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use keyward_core::clock::{Entropy, SystemEntropy};
 use keyward_core::contract::ContractError;
 use keyward_core::id::ApiName;
+use keyward_core::key_encryption::KeyEncryption;
 use keyward_core::store::StoreError;
 
 use crate::limits::Sharing;
@@ -23,6 +24,40 @@ pub struct EngineOptions {
     pub sharing: Option<Sharing>,
     /// How this node takes part where several share the store; unused where it is the only one.
     pub node: NodeOptions,
+    /// How data keys are had.
+    pub encryption: EncryptionOptions,
+}
+
+/// How data keys are had.
+#[derive(Clone)]
+pub struct EncryptionOptions {
+    /// Who keeps the key-encryption keys; nothing can be encrypted where nobody does.
+    pub keys: Option<Arc<dyn KeyEncryption>>,
+    /// Where data keys come from.
+    pub entropy: Arc<dyn Entropy>,
+    /// How long an unwrapped data key may be held: for so long it goes on where its key-encryption key is away.
+    pub key_life: Duration,
+    /// How many are held, at most.
+    pub keys_held: usize,
+}
+
+impl Default for EncryptionOptions {
+    fn default() -> Self {
+        EncryptionOptions {
+            keys: None,
+            entropy: Arc::new(SystemEntropy),
+            key_life: Duration::from_secs(300),
+            keys_held: 4096,
+        }
+    }
+}
+
+impl std::fmt::Debug for EncryptionOptions {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let EncryptionOptions { keys, key_life, keys_held, .. } = self;
+        let mut shown = f.debug_struct("EncryptionOptions");
+        shown.field("is_set_up", &keys.is_some()).field("key_life", key_life).field("keys_held", keys_held).finish()
+    }
 }
 
 /// How a node takes part among others.
@@ -63,6 +98,7 @@ impl Default for EngineOptions {
             misses_per_second_per_address: 50,
             sharing: None,
             node: NodeOptions::default(),
+            encryption: EncryptionOptions::default(),
         }
     }
 }

@@ -33,7 +33,8 @@ use super::problem::{Code, FieldProblem, ProblemDocument};
         (name = "members", description = "Members of organizations, and invitations"),
         (name = "people", description = "People's accounts"),
         (name = "management keys", description = "Keys to this control plane"),
-        (name = "operation", description = "Nodes and backups"),
+        (name = "encryption", description = "Data keys and destinations of projects"),
+        (name = "operation", description = "Nodes, key-encryption keys and backups"),
     )
 )]
 struct Head;

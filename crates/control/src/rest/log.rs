@@ -42,6 +42,7 @@ impl From<&Actor> for ActorAnswer {
             Actor::Person { id, name } => {
                 ActorAnswer { kind: "person", id: Some(id.to_string()), name: Some(name.clone()) }
             }
+            Actor::Node { name } => ActorAnswer { kind: "node", id: None, name: Some(name.clone()) },
             Actor::Operator { command } => ActorAnswer { kind: "operator", id: None, name: Some(command.clone()) },
         }
     }

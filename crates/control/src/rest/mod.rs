@@ -8,8 +8,10 @@ mod apis;
 mod backups;
 mod body;
 pub(crate) mod caller;
+mod data_keys;
 mod document;
 pub(crate) mod doors;
+mod encryption_keys;
 mod fields;
 pub(crate) mod hygiene;
 mod key_answer;
@@ -62,6 +64,12 @@ fn doors(control: Rest, site: Arc<Site>) -> Doors {
         .restrict(&[P::ProjectsWrite], routes!(projects::suspend_project))
         .open(&[P::ProjectsWrite], routes!(projects::resume_project))
         .open(&[P::ProjectsRead], routes!(limits::read_limits))
+        .open(&[P::ProjectsRead], routes!(data_keys::list_data_keys))
+        .make(&[P::ProjectsWrite], routes!(data_keys::rotate_data_key))
+        .restrict(&[P::ProjectsWrite], routes!(data_keys::shred_data_keys))
+        .open(&[P::ProjectsRead], routes!(data_keys::read_destination))
+        .restrict(&[P::ProjectsWrite], routes!(data_keys::set_destination))
+        .restrict(&[P::ProjectsWrite], routes!(data_keys::clear_destination))
         .open(&[P::ProjectsRead], routes!(usage::count_usage))
         .open(&[P::ProjectsRead], routes!(log::list_events))
         .open(&[P::KeysRead], routes!(keys::list_keys))
@@ -94,6 +102,9 @@ fn doors(control: Rest, site: Arc<Site>) -> Doors {
         .open(&[P::PeopleWrite], routes!(people::make_sign_in_link))
         .open_to_all(routes!(people::who_am_i))
         .open(&[P::Operate], routes!(nodes::list_nodes))
+        .open(&[P::Operate], routes!(encryption_keys::list_encryption_keys))
+        .open(&[P::Operate], routes!(encryption_keys::rewrap_data_keys))
+        .open(&[P::Operate], routes!(encryption_keys::retire_encryption_key))
         .open(&[P::Operate], routes!(backups::create_backup))
 }
 

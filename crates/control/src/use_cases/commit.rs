@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use keyward_core::change::{Actor, Change, Expect, Idempotency, Origin, Proposal, Revision};
 use keyward_core::clock::Timestamp;
+use keyward_core::data_key::DataKeyId;
 use keyward_core::id::{InvitationId, KeyId, ManagementKeyId, OrganizationId, ProjectId};
 use keyward_core::people::Person;
 use keyward_core::store::StoreError;
@@ -25,6 +26,7 @@ const TRIES_MAX: u32 = 64;
 pub(crate) enum Made {
     Organization { id: OrganizationId },
     Project { id: ProjectId, key: Option<KeyId> },
+    DataKey { id: DataKeyId },
     Key { id: KeyId, replaced: Option<KeyId> },
     ManagementKey { id: ManagementKeyId },
     Invitation { id: InvitationId },

@@ -1,8 +1,8 @@
 //! What is told of a change beside its name, at every door and in every export.
 
 use keyward_core::change::{
-    Change, InvitationChange, KeyChange, KeysChange, ManagementKeyChange, OrganizationChange, PersonChange,
-    ProjectChange, StoreChange,
+    Change, DataKeyChange, InvitationChange, KeyChange, KeysChange, ManagementKeyChange, OrganizationChange,
+    PersonChange, ProjectChange, StoreChange,
 };
 use keyward_core::id::{KeyId, PersonId};
 use keyward_core::key::Key;
@@ -32,6 +32,7 @@ pub fn details(change: &Change) -> Value {
             ProjectChange::ActiveKeyLimitSet { limit } => json!({ "active_key_limit": limit }),
             ProjectChange::LimitSet { name, limit } => json!({ "limits": { name: limit } }),
             ProjectChange::AccessSet { is_granted } => json!({ "access": is_granted }),
+            ProjectChange::DestinationSet { destination } => json!({ "destination": destination }),
             ProjectChange::Suspended | ProjectChange::Resumed | ProjectChange::Deleted => json!({}),
         },
         Change::Key { what, .. } => key_details(what),
@@ -40,6 +41,10 @@ pub fn details(change: &Change) -> Value {
             let keys: Vec<KeyId> = change.keys().take(KEYS_TOLD).collect();
             json!({ "reason": reason, "keys": keys, "revoked": all })
         }
+        Change::DataKey { what, .. } => match what {
+            DataKeyChange::Created { id, .. } | DataKeyChange::Rotated { id, .. } => json!({ "data_key": id }),
+            DataKeyChange::Shredded { keys } => json!({ "data_keys": keys }),
+        },
         Change::ManagementKey { id, what } => match what {
             ManagementKeyChange::Created { key } => management_key_made(key),
             ManagementKeyChange::Rotated { new } => {

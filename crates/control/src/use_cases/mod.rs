@@ -8,7 +8,9 @@ mod bootstrap;
 mod caller;
 mod commit;
 mod contracts;
+mod data_keys;
 mod details;
+mod encryption_keys;
 mod error;
 mod force;
 pub mod keys;
@@ -25,6 +27,7 @@ mod usage;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use ipnet::IpNet;
 use keyward_core::change::Revision;
 use keyward_core::clock::{Entropy, Timestamp};
 use keyward_core::contract::Presets;
@@ -42,7 +45,9 @@ pub use bootstrap::{Bootstrapped, FirstKey, Wanted};
 pub use caller::{Asked, Caller, Repeat, Seat};
 pub use commit::Edit;
 pub use contracts::{Applied, OpenApi, SeenApi};
+pub use data_keys::{DataKeyMade, SHREDDING};
 pub use details::details;
+pub use encryption_keys::{Rewrapped, SeenEncryptionKey};
 pub use error::{ControlError, Fault, Faults, Result};
 pub use force::{Force, RevocationId};
 pub use keyward_verify::{By, InForce};
@@ -88,6 +93,8 @@ pub struct ControlParts {
     pub openid: Option<OpenId>,
     /// What sends letters, where mail is configured.
     pub mailer: Option<Mailer>,
+    /// Networks that are not public which destinations of projects may lead into.
+    pub allowed_networks: Vec<IpNet>,
 }
 
 /// The control plane. Time is the engine's clock, so that what is written and what is decided agree.
@@ -104,6 +111,7 @@ pub struct Control {
     pub(crate) people: people::People,
     openid: Option<OpenId>,
     mailer: Option<Mailer>,
+    allowed_networks: Vec<IpNet>,
     /// Since when this control plane runs.
     started_at: Timestamp,
     /// Held by whoever checks the whole log: that takes a while, and one at a time is enough.
@@ -126,6 +134,7 @@ impl Control {
             people,
             openid,
             mailer,
+            allowed_networks,
         } = parts;
         let people = people::People::new(people, &peppers);
         let started_at = engine.clock().now();
@@ -144,6 +153,7 @@ impl Control {
             people,
             openid,
             mailer,
+            allowed_networks,
         })
     }
 

@@ -16,6 +16,7 @@ fn operations(document: &Value, world: &World) -> Vec<(String, String, String)> 
                 .replace("{key}", &world.key.0)
                 .replace("{api}", "standard")
                 .replace("{management_key}", "mgmt_0000000000000000000001")
+                .replace("{version}", "1")
                 .replace("{revocation}", "x");
             let scope = operation["x-scope"].as_str().unwrap_or_else(|| panic!("{method} {path} has no x-scope"));
             found.push((method.to_uppercase(), path, scope.to_owned()));

@@ -2,8 +2,8 @@
 //! exhaustive match, so that no new kind of change can be forgotten.
 
 use super::{
-    Change, InvitationChange, KeyChange, KeysChange, ManagementKeyChange, OrganizationChange, PersonChange,
-    ProjectChange, StoreChange,
+    Change, DataKeyChange, InvitationChange, KeyChange, KeysChange, ManagementKeyChange, OrganizationChange,
+    PersonChange, ProjectChange, StoreChange,
 };
 use crate::id::{KeyId, OrganizationId, PersonId, ProjectId};
 
@@ -24,7 +24,9 @@ impl Change {
                 // All may be lower than before.
                 ProjectChange::PlanSet { .. }
                 | ProjectChange::ActiveKeyLimitSet { .. }
-                | ProjectChange::LimitSet { .. } => true,
+                | ProjectChange::LimitSet { .. }
+                // What is sent to the old address must stop.
+                | ProjectChange::DestinationSet { .. } => true,
                 ProjectChange::AccessSet { is_granted } => !is_granted,
                 ProjectChange::Created { .. } | ProjectChange::Renamed { .. } | ProjectChange::Resumed => false,
             },
@@ -41,6 +43,10 @@ impl Change {
                 | KeyChange::Enabled => false,
             },
             Change::Keys { what: KeysChange::Revoked { .. }, .. } => true,
+            Change::DataKey { what, .. } => match what {
+                DataKeyChange::Shredded { .. } => true,
+                DataKeyChange::Created { .. } | DataKeyChange::Rotated { .. } => false,
+            },
             Change::ManagementKey { what, .. } => match what {
                 ManagementKeyChange::Rotated { .. } | ManagementKeyChange::Revoked => true,
                 ManagementKeyChange::Created { .. } => false,
@@ -88,6 +94,7 @@ impl Change {
                 ProjectChange::ActiveKeyLimitSet { .. } => "project.active_key_limit_set",
                 ProjectChange::LimitSet { .. } => "project.limit_set",
                 ProjectChange::AccessSet { .. } => "project.access_set",
+                ProjectChange::DestinationSet { .. } => "project.destination_set",
                 ProjectChange::Suspended => "project.suspended",
                 ProjectChange::Resumed => "project.resumed",
                 ProjectChange::Deleted => "project.deleted",
@@ -105,6 +112,11 @@ impl Change {
                 KeyChange::Revoked { .. } => "key.revoked",
             },
             Change::Keys { what: KeysChange::Revoked { .. }, .. } => "keys.revoked",
+            Change::DataKey { what, .. } => match what {
+                DataKeyChange::Created { .. } => "data_key.created",
+                DataKeyChange::Rotated { .. } => "data_key.rotated",
+                DataKeyChange::Shredded { .. } => "data_keys.shredded",
+            },
             Change::ManagementKey { what, .. } => match what {
                 ManagementKeyChange::Created { .. } => "management_key.created",
                 ManagementKeyChange::Rotated { .. } => "management_key.rotated",
@@ -137,7 +149,7 @@ impl Change {
     pub fn organization(&self) -> Option<OrganizationId> {
         match self {
             Change::Organization { id, .. } => Some(*id),
-            Change::Project { of, .. } => Some(of.organization),
+            Change::Project { of, .. } | Change::DataKey { of, .. } => Some(of.organization),
             Change::Key { of, .. } => Some(of.organization),
             Change::Keys { of, .. } => the_one(of.iter().map(|of| of.project.organization)),
             Change::Invitation { organization, .. } => *organization,
@@ -170,7 +182,7 @@ impl Change {
     /// The project it is about, where it is about one alone.
     pub fn project(&self) -> Option<ProjectId> {
         match self {
-            Change::Project { of, .. } => Some(of.id),
+            Change::Project { of, .. } | Change::DataKey { of, .. } => Some(of.id),
             Change::Key { of, .. } => Some(of.project),
             Change::Keys { of, .. } => the_one(of.iter().map(|of| of.project.id)),
             _ => None,

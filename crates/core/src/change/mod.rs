@@ -19,8 +19,8 @@ use crate::tenancy::Api;
 pub use proposal::{Actor, Expect, Idempotency, Origin, Proposal};
 pub use subjects::Subject;
 pub use what::{
-    InvitationChange, KeyChange, KeysChange, ManagementKeyChange, OrganizationChange, PersonChange, ProjectChange,
-    StoreChange,
+    DataKeyChange, InvitationChange, KeyChange, KeysChange, ManagementKeyChange, OrganizationChange, PersonChange,
+    ProjectChange, StoreChange,
 };
 
 /// The place of a change in the log: 1, 2, 3 … without gaps, in commit order. 0 is before the first.
@@ -113,6 +113,13 @@ pub enum Change {
         of: Vec<KeysOf>,
         /// What.
         what: KeysChange,
+    },
+    /// Something happened to a project's data keys.
+    DataKey {
+        /// Whose.
+        of: ProjectRef,
+        /// What.
+        what: DataKeyChange,
     },
     /// Something happened to a management key.
     ManagementKey {

@@ -26,6 +26,11 @@ pub enum Actor {
         /// What they were called.
         name: String,
     },
+    /// A node, for a request that needed it: the first use of encryption makes a data key.
+    Node {
+        /// What it is called.
+        name: String,
+    },
     /// Somebody at the machine itself: `init`, `dev`, `restore`.
     Operator {
         /// The command that was run.
@@ -55,6 +60,8 @@ pub enum Expect {
     Project(ProjectId, Revision),
     /// The key has not changed since.
     Key(KeyId, Revision),
+    /// The project's data keys have not changed since; it has never had one where the revision is zero.
+    DataKeys(ProjectId, Revision),
     /// The management key has not changed since.
     ManagementKey(ManagementKeyId, Revision),
     /// The person has not changed since.

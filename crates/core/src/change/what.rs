@@ -5,8 +5,10 @@ use serde::{Deserialize, Serialize};
 
 use super::Revision;
 use crate::clock::Timestamp;
+use crate::data_key::DataKeyId;
 use crate::id::{OrganizationId, PersonId};
 use crate::key::{Key, Metadata};
+use crate::key_encryption::Wrapped;
 use crate::limits::OwnLimit;
 use crate::people::{Identity, Invitation, PasswordHash, Person, Role};
 use crate::scope::Scopes;
@@ -70,6 +72,11 @@ pub enum ProjectChange {
         /// Whether it has access.
         is_granted: bool,
     },
+    /// Its encrypted requests go elsewhere.
+    DestinationSet {
+        /// The address they go to; nowhere where none.
+        destination: Option<String>,
+    },
     /// Its keys are refused until it is resumed.
     Suspended,
     /// It is served again.
@@ -127,6 +134,33 @@ pub enum KeyChange {
     Revoked {
         /// What the revoker gave as the reason.
         reason: Option<String>,
+    },
+}
+
+/// What can happen to a project's data keys. No log holds a data key, not even wrapped: shredding could not reach it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DataKeyChange {
+    /// One was made where none encrypted.
+    Created {
+        /// Its id.
+        id: DataKeyId,
+        /// The key, wrapped.
+        #[serde(skip)]
+        wrapped: Option<Wrapped>,
+    },
+    /// Another encrypts from now on; those before it only open.
+    Rotated {
+        /// The new key's id.
+        id: DataKeyId,
+        /// The new key, wrapped.
+        #[serde(skip)]
+        wrapped: Option<Wrapped>,
+    },
+    /// They were destroyed: what they encrypted cannot be opened any more.
+    Shredded {
+        /// Which.
+        keys: Vec<DataKeyId>,
     },
 }
 

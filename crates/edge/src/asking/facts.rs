@@ -135,6 +135,7 @@ pub(crate) mod tests {
             plan: "standard".into(),
             limits: Default::default(),
             is_granted: false,
+            destination: None,
             state: TenantState::Active,
             organization_state: TenantState::Active,
         }

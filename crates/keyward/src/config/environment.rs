@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::settings::{OTHER_VARIABLES, PEPPER_VARIABLE, SETTINGS, is_service_link};
+use super::settings::{ENCRYPTION_KEY_VARIABLE, OTHER_VARIABLES, PEPPER_VARIABLE, SETTINGS, is_service_link};
 use super::{Complaint, Source};
 
 /// What a process is told beside its flags: read once, at the top, so that everything else is a function of it.
@@ -38,9 +38,12 @@ impl Environment {
     /// Refuses variables that mean nothing: most often a letter is wrong in one that should.
     pub(super) fn complaints(&self) -> Vec<Complaint> {
         let is_pepper = |name: &str| name.strip_prefix(PEPPER_VARIABLE).is_some_and(|n| n.parse::<u8>().is_ok());
+        let is_encryption_key =
+            |name: &str| name.strip_prefix(ENCRYPTION_KEY_VARIABLE).is_some_and(|n| n.parse::<u32>().is_ok());
         let is_known = |name: &str| {
             OTHER_VARIABLES.contains(&name)
                 || is_pepper(name)
+                || is_encryption_key(name)
                 || is_service_link(name)
                 || SETTINGS.iter().any(|setting| setting.variable() == name)
         };

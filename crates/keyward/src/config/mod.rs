@@ -24,7 +24,7 @@ use keyward_core::id::ApiName;
 
 use crate::failure::{Exit, Failure, Outcome};
 pub use environment::Environment;
-pub use settings::{PEPPER_VARIABLE, SETTINGS};
+pub use settings::{ENCRYPTION_KEY_VARIABLE, PEPPER_VARIABLE, SETTINGS};
 use settings::{Setting, find};
 pub use sign_in::{MailSettings, OpenIdSettings};
 pub use store::Database;
@@ -346,6 +346,17 @@ impl Config {
             prefix: self.text("rates.prefix").to_owned(),
             nodes: u32::try_from(self.count("rates.nodes")).unwrap_or(u32::MAX),
         })
+    }
+
+    /// How long a node holds a data key unwrapped, and how many at most.
+    pub fn data_keys_held(&self) -> (Duration, usize) {
+        let most = usize::try_from(self.count("encryption.cache_keys")).unwrap_or(usize::MAX);
+        (Duration::from_secs(self.count("encryption.cache_seconds")), most)
+    }
+
+    /// Networks that are not public which destinations of projects may lead into.
+    pub fn allowed_networks(&self) -> Vec<IpNet> {
+        self.networks("destinations.allowed_networks")
     }
 
     /// How long folded minutes of uses are kept, and how long counts by the hour.

@@ -331,6 +331,27 @@ pub static SETTINGS: &[Setting] = &[
         "how many nodes share, for a node that starts while the server is away; else the server tells",
     ),
     setting(
+        "encryption.cache_seconds",
+        None,
+        Kind::Count { min: 1, max: 86_400 },
+        "300",
+        "how long a node holds a data key unwrapped: for so long it goes on where the key-encryption key is away",
+    ),
+    setting(
+        "encryption.cache_keys",
+        None,
+        Kind::Count { min: 1, max: 1_000_000 },
+        "4096",
+        "how many data keys a node holds unwrapped, at most",
+    ),
+    setting(
+        "destinations.allowed_networks",
+        None,
+        Kind::Networks,
+        "",
+        "networks that are not public which projects' destinations may lead into nevertheless",
+    ),
+    setting(
         "usage.keep_minutes_days",
         None,
         Kind::Count { min: 1, max: 36_500 },
@@ -393,6 +414,9 @@ pub const OTHER_VARIABLES: &[&str] = &[
 
 /// What begins the variables of peppers; a version follows.
 pub const PEPPER_VARIABLE: &str = "KEYWARD_PEPPER_";
+
+/// What begins the variables of key-encryption keys; a version follows.
+pub const ENCRYPTION_KEY_VARIABLE: &str = "KEYWARD_ENCRYPTION_KEY_";
 
 /// Whether a variable is one that Kubernetes sets by itself in the pods beside a service named keyward.
 pub fn is_service_link(name: &str) -> bool {

@@ -3,7 +3,7 @@
 
 use serde_json::{Value as Json, json};
 
-use super::settings::{OTHER_VARIABLES, PEPPER_VARIABLE, SETTINGS};
+use super::settings::{ENCRYPTION_KEY_VARIABLE, OTHER_VARIABLES, PEPPER_VARIABLE, SETTINGS};
 use super::value::{Kind, without_password};
 use super::{Config, Environment};
 
@@ -23,7 +23,10 @@ impl Config {
                 "help": setting.help,
             })
         });
-        let is_secret = |name: &str| name.starts_with(PEPPER_VARIABLE) || name.ends_with("_KEY");
+        let is_secret = |name: &str| {
+            [PEPPER_VARIABLE, ENCRYPTION_KEY_VARIABLE].iter().any(|prefix| name.starts_with(prefix))
+                || name.ends_with("_KEY")
+        };
         let others = environment.iter().filter(|(name, _)| OTHER_VARIABLES.contains(name) || is_secret(name));
         let others = others.map(|(name, value)| {
             let value = if is_secret(name) { "(redacted)" } else { value };

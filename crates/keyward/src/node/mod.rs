@@ -2,6 +2,7 @@
 //! `serve` and `dev` start the same node; `init` needs only the core.
 
 pub mod data_plane;
+pub mod encryption;
 mod forgetting;
 pub mod offline;
 pub mod peppers;
@@ -84,6 +85,7 @@ impl Core {
             misses_per_second,
             misses_per_second_per_address,
             sharing: sharing::of(config)?,
+            encryption: encryption::of(config, secrets)?,
             node: NodeOptions { name: config.node_name(), lease: lease(config), ..NodeOptions::default() },
         };
         let engine = Engine::start(store.clone(), Arc::clone(&ring), Arc::new(SystemClock), options)
@@ -99,6 +101,7 @@ impl Core {
             presets: presets::load(),
             openid: sign_in::openid(config, &log_keys, entropy.clone())?,
             mailer: sign_in::mailer(config, entropy.clone())?,
+            allowed_networks: config.allowed_networks(),
             entropy,
             log_keys,
             heads: Arc::new(move || heads.signed_heads().map_err(std::io::Error::other)),

@@ -7,6 +7,7 @@
 
 pub mod commits;
 pub mod counts;
+pub mod data_keys;
 pub mod key_lists;
 pub mod keys;
 pub mod log;
@@ -35,8 +36,8 @@ pub use world::World;
 pub mod words {
     pub use super::world::{
         conflict, created_invitation, created_key, created_management_key, created_organization, created_person,
-        created_project, invitation_change, key_change, new_digest, new_number, person_change, project_change,
-        revoked_key, revoked_keys,
+        created_project, invitation_change, key_change, new_data_key_id, new_digest, new_number, person_change,
+        project_change, project_ref, revoked_key, revoked_keys,
     };
 }
 
@@ -137,6 +138,11 @@ macro_rules! conformance_suite {
             key_lists: keys_are_searched_by_a_part_of_the_name_and_by_disuse,
             key_lists: live_keys_are_counted,
             key_lists: events_are_cut_by_time,
+            data_keys: a_data_key_is_made_rotated_and_shredded,
+            data_keys: of_many_first_data_keys_at_once_one_is_made,
+            data_keys: c07_no_log_holds_a_data_key,
+            data_keys: c04_a_data_key_is_wrapped_anew_where_it_still_stands_so,
+            data_keys: a_destination_is_kept_with_its_project,
             peppers: a_key_has_a_digest_for_each_pepper,
             peppers: k05_canaries_tell_which_peppers_keys_hang_on,
             peppers: a_pepper_is_retired_with_what_has_a_newer_digest,

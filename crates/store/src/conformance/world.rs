@@ -9,6 +9,7 @@ use keyward_core::change::{
     OrganizationChange, Origin, PersonChange, ProjectChange, ProjectRef, Proposal, Revision,
 };
 use keyward_core::clock::Timestamp;
+use keyward_core::data_key::DataKeyId;
 use keyward_core::id::{ApiName, InvitationId, KeyId, ManagementKeyId, OrganizationId, PersonId, ProjectId};
 use keyward_core::key::{Key, KeyState, Metadata};
 use keyward_core::people::{
@@ -92,6 +93,7 @@ impl World {
             active_key_limit: None,
             limits: BTreeMap::new(),
             is_granted: false,
+            destination: None,
             state: TenantState::Active,
             created_at: self.now,
             created_revision: Revision::ZERO,
@@ -244,6 +246,10 @@ impl World {
     }
 }
 
+pub fn new_data_key_id() -> DataKeyId {
+    DataKeyId::from_u128(number())
+}
+
 pub fn new_digest() -> Digest {
     let mut bytes = [0x5a; 32];
     bytes[..16].copy_from_slice(&number().to_be_bytes());
@@ -278,9 +284,12 @@ pub fn created_project(project: &Project) -> Change {
     project_change(project, ProjectChange::Created { project: Box::new(project.clone()) })
 }
 
+pub fn project_ref(project: &Project) -> ProjectRef {
+    ProjectRef { id: project.id, organization: project.organization, api: project.api.clone() }
+}
+
 pub fn project_change(project: &Project, what: ProjectChange) -> Change {
-    let of = ProjectRef { id: project.id, organization: project.organization, api: project.api.clone() };
-    Change::Project { of, what }
+    Change::Project { of: project_ref(project), what }
 }
 
 pub fn key_change(project: &Project, id: KeyId, what: KeyChange) -> Change {

@@ -12,7 +12,10 @@ use super::connect::Target;
 use super::error::{Cause, PostgresError};
 
 /// The statements of each version, the first one's first.
-const VERSIONS: [&str; 1] = [include_str!("../../migrations/postgres/0001_the_whole_schema.sql")];
+const VERSIONS: [&str; 2] = [
+    include_str!("../../migrations/postgres/0001_the_whole_schema.sql"),
+    include_str!("../../migrations/postgres/0002_data_keys.sql"),
+];
 /// How often the making of the first table is tried while others make it too.
 const TRIES: usize = 20;
 

@@ -10,6 +10,7 @@ use keyward_core::key::Key;
 use keyward_core::store::StoreError;
 use keyward_core::tenancy::{Api, ManagementKey, Organization, Project};
 
+use super::data_keys;
 use super::people;
 use super::records::{DigestKind, Records, Refusal};
 
@@ -33,6 +34,7 @@ pub(crate) async fn apply(
             }
             Ok(())
         }
+        Change::DataKey { of, what } => data_keys::apply(records, of.id, what, at, revision).await,
         Change::ManagementKey { id, what } => management_key(records, *id, what, at, revision).await,
         Change::Person { id, what } => people::person(records, *id, what, at, revision).await,
         Change::Invitation { id, what, .. } => people::invitation(records, *id, what, at, revision).await,

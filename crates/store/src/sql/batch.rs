@@ -187,6 +187,11 @@ pub(crate) async fn read_head(connection: &mut Connection) -> sqlx::Result<HeadO
     read_head_with(connection, "SELECT head_revision, head_hash FROM store").await
 }
 
+/// Keeps everybody else from making changes until the transaction ends.
+pub(crate) async fn lock_head(connection: &mut Connection) -> sqlx::Result<()> {
+    read_head_with(connection, dialect::LOCK_HEAD).await.map(|_| ())
+}
+
 async fn read_head_with(connection: &mut Connection, select: &'static str) -> sqlx::Result<HeadOfLog> {
     let row = sqlx::query(select).fetch_one(connection).await?;
     let hash: &[u8] = row.try_get("head_hash")?;

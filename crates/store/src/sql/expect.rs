@@ -2,6 +2,7 @@
 
 use keyward_core::change::{Expect, Revision};
 use keyward_core::clock::Timestamp;
+use keyward_core::data_keyring::DataKeyring;
 use keyward_core::key::Key;
 use keyward_core::people::{Invitation, Person};
 use keyward_core::tenancy::{Api, ManagementKey, Organization, Project};
@@ -15,6 +16,8 @@ pub(crate) async fn holds(records: &mut Records<'_>, expect: &Expect, at: Timest
         Expect::Api(name, revision) => stands_at::<Api>(records, name, *revision).await,
         Expect::Organization(id, revision) => stands_at::<Organization>(records, id, *revision).await,
         Expect::Project(id, revision) => stands_at::<Project>(records, id, *revision).await,
+        Expect::DataKeys(project, Revision::ZERO) => Ok(records.load::<DataKeyring>(project).await?.is_none()),
+        Expect::DataKeys(project, revision) => stands_at::<DataKeyring>(records, project, *revision).await,
         Expect::Key(id, revision) => stands_at::<Key>(records, id, *revision).await,
         Expect::ManagementKey(id, revision) => stands_at::<ManagementKey>(records, id, *revision).await,
         Expect::Person(id, revision) => stands_at::<Person>(records, id, *revision).await,
@@ -42,7 +45,7 @@ macro_rules! revised {
     )*};
 }
 
-revised!(Api Organization Project Key ManagementKey Person Invitation);
+revised!(Api Organization Project DataKeyring Key ManagementKey Person Invitation);
 
 async fn stands_at<R: Revised>(records: &mut Records<'_>, id: &R::Id, revision: Revision) -> Result<bool, Refusal> {
     Ok(records.load::<R>(id).await?.is_some_and(|found| found.revision() == revision))

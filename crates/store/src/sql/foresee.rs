@@ -5,6 +5,7 @@ use keyward_core::change::{
     Change, Expect, InvitationChange, KeyChange, ManagementKeyChange, PersonChange, ProjectChange, Proposal,
 };
 use keyward_core::clock::Timestamp;
+use keyward_core::data_keyring::DataKeyring;
 use keyward_core::id::{ApiName, InvitationId, KeyId, ManagementKeyId, OrganizationId, PersonId, ProjectId};
 use keyward_core::key::Key;
 use keyward_core::people::{Invitation, Person};
@@ -18,6 +19,7 @@ use super::records::{DigestKind, Records, Refusal};
 struct Asked {
     keys: Vec<KeyId>,
     projects: Vec<ProjectId>,
+    keyrings: Vec<ProjectId>,
     organizations: Vec<OrganizationId>,
     management_keys: Vec<ManagementKeyId>,
     apis: Vec<ApiName>,
@@ -56,6 +58,7 @@ impl Asked {
         records.fetch::<Api>(&self.apis).await?;
         records.fetch::<Organization>(&self.organizations).await?;
         records.fetch::<Project>(&self.projects).await?;
+        records.fetch::<DataKeyring>(&self.keyrings).await?;
         records.fetch::<Key>(&self.keys).await?;
         records.fetch::<ManagementKey>(&self.management_keys).await?;
         records.fetch::<Person>(&self.people).await?;
@@ -78,6 +81,7 @@ impl Asked {
                 Expect::NoApi(name) | Expect::Api(name, _) => self.apis.push(name.clone()),
                 Expect::Organization(id, _) => self.organizations.push(*id),
                 Expect::Project(id, _) => self.projects.push(*id),
+                Expect::DataKeys(project, _) => self.keyrings.push(*project),
                 Expect::Key(id, _) => self.keys.push(*id),
                 Expect::ManagementKey(id, _) => self.management_keys.push(*id),
                 Expect::Person(id, _) => self.people.push(*id),
@@ -110,6 +114,10 @@ impl Asked {
                     self.projects.push(new.project);
                     self.digests.push(new.digest);
                 }
+            }
+            Change::DataKey { of, .. } => {
+                self.projects.push(of.id);
+                self.keyrings.push(of.id);
             }
             Change::Keys { .. } => self.keys.extend(change.keys()),
             Change::ManagementKey { id, what } => {

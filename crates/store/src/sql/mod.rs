@@ -6,7 +6,7 @@
 //!
 //! [`batch`] makes proposals in one transaction: [`expect`] and [`apply`] on [`records`] in memory, which [`foresee`]
 //! reads and [`rows`] writes back. [`writes`] are no changes, [`blocks`] exchanges units of [`quotas`]; [`subjects`]
-//! stand beside the log; [`sessions`] come and go beside them; [`people`], [`people_rows`] and [`people_read`] do for people what the others do for the rest;
+//! stand beside the log; [`sessions`] come and go beside them; [`data_keys`] keeps what fields are encrypted under, wrapped; [`people`], [`people_rows`] and [`people_read`] do for people what the others do for the rest;
 //! [`read`], [`key_lists`], [`log`], [`usage`], [`counts`], [`rates`] and [`events`] read, [`verify`] checks the log.
 //! [`timeline`], [`replay`] and [`narrowing`] say what of the journal is made again. [`store`] is core's `Store` over
 //! all of it.
@@ -17,6 +17,7 @@ pub(crate) mod blocks;
 pub(crate) mod bulk;
 pub(crate) mod copy;
 pub(crate) mod counts;
+pub(crate) mod data_keys;
 pub(crate) mod events;
 pub(crate) mod expect;
 pub(crate) mod foresee;

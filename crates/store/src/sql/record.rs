@@ -4,6 +4,7 @@
 use std::fmt::Display;
 
 use keyward_core::change::Idempotency;
+use keyward_core::data_keyring::DataKeyring;
 use keyward_core::key::{Key, KeyState};
 use keyward_core::log::LogKeys;
 use keyward_core::people::{Invitation, Person};
@@ -58,6 +59,7 @@ macro_rules! records {
 records! {
     Key, id, "key", "keys";
     Project, id, "project", "projects";
+    DataKeyring, project, "data_keys", "data_keys";
     Organization, id, "organization", "organizations";
     ManagementKey, id, "management_key", "management_keys";
     Api, name, "api", "apis";

@@ -9,8 +9,11 @@ use std::hash::Hash;
 
 use keyward_core::change::Idempotency;
 use keyward_core::clock::Timestamp;
+use keyward_core::data_key::DataKeyId;
+use keyward_core::data_keyring::DataKeyring;
 use keyward_core::id::{ApiName, InvitationId, KeyId, ManagementKeyId, OrganizationId, PersonId, ProjectId};
 use keyward_core::key::Key;
+use keyward_core::key_encryption::Wrapped;
 use keyward_core::log::LogKeys;
 use keyward_core::people::{Identity, Invitation, PasswordHash, Person};
 use keyward_core::secret::Digest;
@@ -112,6 +115,7 @@ macro_rules! kept {
 kept! {
     Key: KeyId in keys by id;
     Project: ProjectId in projects by id;
+    DataKeyring: ProjectId in keyrings by project;
     Organization: OrganizationId in organizations by id;
     ManagementKey: ManagementKeyId in management_keys by id;
     Api: ApiName in apis by name;
@@ -128,6 +132,9 @@ pub(crate) struct Records<'a> {
     pub(crate) log_keys: &'a LogKeys,
     pub(crate) keys: Layers<KeyId, Key>,
     pub(crate) projects: Layers<ProjectId, Project>,
+    pub(crate) keyrings: Layers<ProjectId, DataKeyring>,
+    /// Data keys that are made, with whose they are, or destroyed. They are only written here.
+    pub(crate) wrapped: Layers<DataKeyId, Option<(ProjectId, Wrapped)>>,
     pub(crate) organizations: Layers<OrganizationId, Organization>,
     pub(crate) management_keys: Layers<ManagementKeyId, ManagementKey>,
     pub(crate) apis: Layers<ApiName, Api>,
@@ -158,6 +165,8 @@ impl<'a> Records<'a> {
             log_keys,
             keys: Layers::default(),
             projects: Layers::default(),
+            keyrings: Layers::default(),
+            wrapped: Layers::default(),
             organizations: Layers::default(),
             management_keys: Layers::default(),
             apis: Layers::default(),
@@ -179,6 +188,8 @@ impl<'a> Records<'a> {
     pub(crate) fn accept(&mut self) {
         self.keys.accept();
         self.projects.accept();
+        self.keyrings.accept();
+        self.wrapped.accept();
         self.organizations.accept();
         self.management_keys.accept();
         self.apis.accept();
@@ -198,6 +209,8 @@ impl<'a> Records<'a> {
     pub(crate) fn refuse(&mut self) {
         self.keys.refuse();
         self.projects.refuse();
+        self.keyrings.refuse();
+        self.wrapped.refuse();
         self.organizations.refuse();
         self.management_keys.refuse();
         self.apis.refuse();

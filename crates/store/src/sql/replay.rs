@@ -5,10 +5,11 @@
 //! many there are before it tells them.
 
 use keyward_core::change::{
-    Change, InvitationChange, KeyChange, KeysChange, KeysOf, ManagementKeyChange, OrganizationChange, PersonChange,
-    ProjectChange, Revision,
+    Change, DataKeyChange, InvitationChange, KeyChange, KeysChange, KeysOf, ManagementKeyChange,
+    OrganizationChange, PersonChange, ProjectChange, Revision,
 };
 use keyward_core::clock::Timestamp;
+use keyward_core::data_keyring::DataKeyring;
 use keyward_core::key::{Key, KeyState};
 use keyward_core::people::{Invitation, InvitationState, Person};
 use keyward_core::tenancy::{Api, ManagementKey, Organization, Project, TenantState};
@@ -81,6 +82,13 @@ async fn consider(
             Ok(Some(Change::Key { of, what }))
         }
         Change::Keys { of, what } => keys(records, (of, what), belief, (at, revision)).await,
+        Change::DataKey { of, what } => {
+            let Some(mut found) = records.load::<DataKeyring>(&of.id).await? else { return Ok(None) };
+            let Some(what) = wanted_by_data_keys(&found, what) else { return Ok(None) };
+            found.apply(&what, at, revision);
+            records.put(found);
+            Ok(Some(Change::DataKey { of, what }))
+        }
         Change::ManagementKey { id, what } => {
             let Some(mut found) = records.load::<ManagementKey>(&id).await? else { return Ok(None) };
             let Some(what) = wanted_by_management_key(records, &found, what, belief).await? else {
@@ -134,6 +142,18 @@ async fn keys(
     }
     of.retain(|of| !of.keys.is_empty());
     Ok((!of.is_empty()).then_some(Change::Keys { of, what }))
+}
+
+/// What was shredded is shredded again, however far it is believed: who asked for it counts on it.
+fn wanted_by_data_keys(found: &DataKeyring, what: DataKeyChange) -> Option<DataKeyChange> {
+    match what {
+        DataKeyChange::Shredded { mut keys } => {
+            keys.retain(|id| found.key(*id).is_some_and(|key| !key.state.is_shredded()));
+            (!keys.is_empty()).then_some(DataKeyChange::Shredded { keys })
+        }
+        // The journal holds no key.
+        DataKeyChange::Created { .. } | DataKeyChange::Rotated { .. } => None,
+    }
 }
 
 /// What was taken from a person is taken again, however far it is believed; a role is only ever lowered.
@@ -213,6 +233,9 @@ fn is_wanted_by_project(found: &Project, what: &ProjectChange, belief: Belief) -
             belief == Belief::Happened && found.limits.get(name) != limit.as_ref()
         }
         ProjectChange::AccessSet { is_granted: false } => found.is_granted,
+        ProjectChange::DestinationSet { destination } => {
+            belief == Belief::Happened && found.destination != *destination
+        }
         ProjectChange::Created { .. }
         | ProjectChange::Renamed { .. }
         | ProjectChange::AccessSet { is_granted: true }

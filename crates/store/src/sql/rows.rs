@@ -10,6 +10,7 @@ use keyward_core::tenancy::{Api, ManagementKey, Organization, Project};
 use sqlx::QueryBuilder;
 
 use super::bulk::runs;
+use super::data_keys;
 use super::people_rows;
 use super::record::{self, DIGEST_KIND, Record, Sealed};
 use super::records::{Records, Refusal};
@@ -30,6 +31,7 @@ pub(crate) async fn write(records: &mut Records<'_>) -> Result<(), Refusal> {
     write_keys(connection, &keys).await?;
     write_digests(connection, log_keys, &keys, &mut records.digests.moved).await?;
     write_management_keys(connection, &management_keys).await?;
+    data_keys::write_moved(records).await?;
     people_rows::write(records).await?;
     write_requests(records).await?;
     Ok(())

@@ -1,6 +1,7 @@
 //! Checking every seal of a store: after all rows came from elsewhere.
 
 use futures_util::TryStreamExt as _;
+use keyward_core::data_keyring::DataKeyring;
 use keyward_core::key::Key;
 use keyward_core::log::LogKeys;
 use keyward_core::people::{Invitation, Person};
@@ -10,6 +11,7 @@ use keyward_core::tenancy::{Api, ManagementKey, Organization, Project};
 use sqlx::Row as _;
 
 use super::Connection;
+use super::data_keys;
 use super::dialect::read_failure;
 use super::record::{self, DIGEST_KIND, PASSWORD_KIND, Sealable};
 
@@ -21,6 +23,8 @@ pub(crate) async fn check(connection: &mut Connection, log_keys: &LogKeys) -> Re
     records::<Api>(connection, log_keys, "SELECT record, seal FROM apis").await?;
     records::<Organization>(connection, log_keys, "SELECT record, seal FROM organizations").await?;
     records::<Project>(connection, log_keys, "SELECT record, seal FROM projects").await?;
+    records::<DataKeyring>(connection, log_keys, "SELECT record, seal FROM data_keys").await?;
+    data_keys::check(connection, log_keys).await?;
     records::<Key>(connection, log_keys, "SELECT record, seal FROM keys").await?;
     records::<ManagementKey>(connection, log_keys, "SELECT record, seal FROM management_keys").await?;
     records::<Person>(connection, log_keys, "SELECT record, seal FROM people").await?;

@@ -10,10 +10,13 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use keyward_core::change::{Entry, Idempotency, Proposal, Revision};
 use keyward_core::clock::Timestamp;
+use keyward_core::data_key::DataKeyId;
+use keyward_core::data_keyring::DataKeyring;
 use keyward_core::id::{
     ApiName, InvitationId, KeyId, ManagementKeyId, OrganizationId, PersonId, ProjectId, SessionId, StoreId,
 };
 use keyward_core::key::Key;
+use keyward_core::key_encryption::{KekVersion, WhichDataKey, Wrapped};
 use keyward_core::limits::QuotaCounter;
 use keyward_core::limits::block::{BlockAnswer, BlockAsk, Tally};
 use keyward_core::log::SignedHead;
@@ -23,19 +26,20 @@ use keyward_core::secret::{Digest, PepperVersion};
 use keyward_core::session::{Session, SignInLink};
 use keyward_core::store::{
     Canary, ChangeFilter, EventFilter, EventPosition, KeyFilter, KeyInContext, KeyList, KeyPart, LogVerdict, Page,
-    PersonFilter, Read, Result, SavedRate, SessionsOf, Store,
+    PersonFilter, Read, Result, SavedRate, SessionsOf, Store, WrappedDataKey,
 };
 use keyward_core::tenancy::{Api, ManagementKey, Organization, Project};
 use keyward_core::usage::{Event, Fold, KeyUsage, UsageBatch, UsageCount, UsageRow};
 
+use super::data_keys::DataKeyWrite;
 use super::dialect::read_failure;
 use super::forget::Old;
 use super::peppers::PepperWrite;
 use super::sessions::SessionWrite;
 use super::writes::Write;
 use super::{
-    Connection, Own, batch, counts, events, key_lists, log, people_read, peppers, quotas, rates, read, sessions,
-    usage,
+    Connection, Own, batch, counts, data_keys, events, key_lists, log, people_read, peppers, quotas, rates, read,
+    sessions, usage,
 };
 use crate::head::HeadOfLog;
 
@@ -298,6 +302,36 @@ impl Store for Own {
 
     async fn retire_pepper(&self, version: PepperVersion) -> Result<()> {
         self.write(Write::Pepper(PepperWrite::Retire(version))).await.map(|_| ())
+    }
+
+    async fn data_keyring(&self, project: ProjectId) -> Result<Option<DataKeyring>> {
+        read!(self, data_keys::ring(&self.log_keys, project))
+    }
+
+    async fn wrapped_data_key(&self, which: WhichDataKey) -> Result<Option<Wrapped>> {
+        read!(self, data_keys::wrapped(&self.log_keys, which))
+    }
+
+    async fn data_keys_under(
+        &self,
+        version: KekVersion,
+        after: Option<DataKeyId>,
+        limit: u32,
+    ) -> Result<Vec<WrappedDataKey>> {
+        read!(self, data_keys::under(&self.log_keys, version, after, limit))
+    }
+
+    async fn data_key_counts(&self) -> Result<Vec<(KekVersion, u64)>> {
+        read!(self, data_keys::counts())
+    }
+
+    async fn rewrap_data_key(&self, which: WhichDataKey, old: &Wrapped, new: &Wrapped) -> Result<bool> {
+        let (old, new) = (old.clone(), new.clone());
+        self.write(Write::DataKeys(DataKeyWrite::Rewrap { which, old, new })).await
+    }
+
+    async fn retire_encryption_key(&self, version: KekVersion) -> Result<bool> {
+        self.write(Write::DataKeys(DataKeyWrite::Retire(version))).await
     }
 
     async fn is_writable(&self) -> bool {

@@ -8,6 +8,7 @@ use keyward_core::store::SavedRate;
 use keyward_core::usage::UsageBatch;
 use sqlx::Executor;
 
+use super::data_keys::{self, DataKeyWrite};
 use super::forget::{self, Old};
 use super::peppers::{self, PepperWrite};
 use super::records::Refusal;
@@ -26,6 +27,7 @@ pub(crate) enum Write {
     FullRates(Timestamp),
     Forget(Old),
     Sessions(SessionWrite),
+    DataKeys(DataKeyWrite),
     Housekeeping,
     /// Writes nothing, durably: whether there is room again.
     Probe,
@@ -42,6 +44,7 @@ impl Write {
         match self {
             Write::Forget(old) => return forget::forget(connection, *old).await,
             Write::Sessions(write) => return sessions::write(connection, log_keys, write).await,
+            Write::DataKeys(write) => return data_keys::write(connection, log_keys, write).await,
             Write::Usage(batch) => usage::record(connection, batch, now).await?,
             Write::Pepper(write) => peppers::write(connection, log_keys, write).await?,
             Write::Rates(saved) => rates::save(connection, saved).await?,

@@ -336,7 +336,7 @@ fn pages(write: &Write) -> usize {
         Write::Rates(rates) => rates.len(),
         Write::Forget(old) => old.limit as usize,
         Write::Sessions(SessionWrite::Forget { limit, .. }) => *limit as usize,
-        Write::Sessions(_) => 0,
+        Write::Sessions(_) | Write::DataKeys(_) => 0,
         Write::Pepper(_) | Write::FullRates(_) | Write::Housekeeping | Write::Probe => 0,
     }
 }

@@ -69,6 +69,9 @@ pub(crate) const TABLES: &[Table] = tables! {
         seal Bytes;
     keys by "id": id Word, project Word, name Text, state Word, ends_at Int, expires_at Int, created_at Int,
         created_revision Int, revision Int, record Word, seal Bytes;
+    data_keys by "project": project Word, created_revision Int, revision Int, record Word, seal Bytes;
+    wrapped_data_keys by "id": id Word, project Word, kek_version Int, wrapped Bytes, seal Bytes;
+    retired_encryption_keys by "version": version Int;
     digests by "digest": digest Bytes, key_id Word, pepper Int, seal Bytes;
     management_keys by "id": id Word, digest Bytes, created_revision Int, revision Int, record Word, seal Bytes;
     idempotency by "caller, request_key": caller Text, request_key Text, fingerprint Bytes, answer Text, at Int;

@@ -167,6 +167,7 @@ impl Membership {
         engine.exchanges.drain(dropped).await;
         let (revision, hash) = engine.store.head().await?;
         engine.cache.begin(revision);
+        engine.data_keys.forget();
         engine.load().await?;
         Ok(Followed { revision, hash })
     }

@@ -151,6 +151,7 @@ pub fn project(number: u128, name: &str) -> SeenProject {
         active_key_limit: None,
         limits: Default::default(),
         is_granted: false,
+        destination: None,
         state: TenantState::Active,
         created_at: hours_ago(24),
         created_revision: Revision::ZERO,

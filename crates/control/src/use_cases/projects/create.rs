@@ -137,6 +137,7 @@ impl Control {
             active_key_limit: None,
             limits: BTreeMap::new(),
             is_granted: wish.is_granted,
+            destination: None,
             state: TenantState::Active,
             created_at: now,
             created_revision: Revision::ZERO,

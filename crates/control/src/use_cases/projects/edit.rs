@@ -95,7 +95,7 @@ impl Control {
         self.change_project(asked, id, |_| Ok(vec![ProjectChange::Deleted])).await
     }
 
-    async fn change_project(
+    pub(super) async fn change_project(
         &self,
         asked: &Asked,
         id: ProjectId,

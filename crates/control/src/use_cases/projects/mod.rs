@@ -2,6 +2,7 @@
 //! contract in force. Plan, limits and access are the operator's side of a project (`plans:write`).
 
 mod create;
+mod destination;
 mod edit;
 mod limits;
 

@@ -6,10 +6,13 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use keyward_core::change::{Entry, Expect, Idempotency, Proposal, Revision};
 use keyward_core::clock::Timestamp;
+use keyward_core::data_key::DataKeyId;
+use keyward_core::data_keyring::DataKeyring;
 use keyward_core::id::{
     ApiName, InvitationId, KeyId, ManagementKeyId, OrganizationId, PersonId, ProjectId, SessionId, StoreId,
 };
 use keyward_core::key::Key;
+use keyward_core::key_encryption::{KekVersion, WhichDataKey, Wrapped};
 use keyward_core::limits::QuotaCounter;
 use keyward_core::limits::block::{BlockAnswer, BlockAsk, Tally};
 use keyward_core::log::SignedHead;
@@ -19,7 +22,7 @@ use keyward_core::secret::{Digest, PepperVersion};
 use keyward_core::session::{Session, SignInLink};
 use keyward_core::store::{
     Canary, ChangeFilter, EventFilter, EventPosition, KeyFilter, KeyInContext, KeyList, KeyPart, LogVerdict, Page,
-    PersonFilter, Read, Result, SavedRate, SessionsOf, Store, StoreError,
+    PersonFilter, Read, Result, SavedRate, SessionsOf, Store, StoreError, WrappedDataKey,
 };
 use keyward_core::tenancy::{Api, ManagementKey, Organization, Project};
 use keyward_core::usage::{Event, Fold, KeyUsage, UsageBatch, UsageCount, UsageRow};
@@ -147,6 +150,12 @@ pass_on! {
     live_keys(project: ProjectId, at: Timestamp) -> Result<u64>;
     key_usage(keys: &[KeyId]) -> Result<Vec<KeyUsage>>;
     organization(id: OrganizationId) -> Result<Option<Organization>>;
+    data_keyring(project: ProjectId) -> Result<Option<DataKeyring>>;
+    wrapped_data_key(which: WhichDataKey) -> Result<Option<Wrapped>>;
+    data_keys_under(version: KekVersion, after: Option<DataKeyId>, limit: u32) -> Result<Vec<WrappedDataKey>>;
+    data_key_counts() -> Result<Vec<(KekVersion, u64)>>;
+    rewrap_data_key(which: WhichDataKey, old: &Wrapped, new: &Wrapped) -> Result<bool>;
+    retire_encryption_key(version: KekVersion) -> Result<bool>;
     organizations(page: Page) -> Result<Vec<Organization>>;
     project(id: ProjectId) -> Result<Option<Project>>;
     projects(organization: OrganizationId, page: Page) -> Result<Vec<Project>>;

@@ -128,6 +128,7 @@ impl World {
             people: PeopleOptions::default(),
             openid,
             mailer,
+            allowed_networks: Vec::new(),
         });
         let wanted = Wanted {
             contract: (api.parse().unwrap(), source.to_owned()),
@@ -171,6 +172,7 @@ impl World {
             people: PeopleOptions::default(),
             openid: None,
             mailer: None,
+            allowed_networks: Vec::new(),
         })
     }
 

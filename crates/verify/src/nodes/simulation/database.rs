@@ -205,6 +205,7 @@ impl Database {
             active_key_limit: None,
             limits: BTreeMap::new(),
             is_granted: false,
+            destination: None,
             state: TenantState::Active,
             created_at: AT,
             created_revision: revision,

@@ -192,6 +192,7 @@ impl Who {
             Actor::ManagementKey { id, name } => {
                 Who { kind: "management_key", name: name.clone(), id: Some(id.to_string()) }
             }
+            Actor::Node { name } => Who { kind: "node", name: name.clone(), id: None },
             Actor::Operator { command } => Who { kind: "operator", name: command.clone(), id: None },
         }
     }
