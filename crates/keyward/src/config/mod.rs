@@ -354,11 +354,6 @@ impl Config {
         (Duration::from_secs(self.count("encryption.cache_seconds")), most)
     }
 
-    /// Networks that are not public which destinations of projects may lead into.
-    pub fn allowed_networks(&self) -> Vec<IpNet> {
-        self.networks("destinations.allowed_networks")
-    }
-
     /// How long folded minutes of uses are kept, and how long counts by the hour.
     pub fn usage_kept(&self) -> (Duration, Duration) {
         let days = |name| Duration::from_secs(self.count(name) * 86_400);

@@ -345,13 +345,6 @@ pub static SETTINGS: &[Setting] = &[
         "how many data keys a node holds unwrapped, at most",
     ),
     setting(
-        "destinations.allowed_networks",
-        None,
-        Kind::Networks,
-        "",
-        "networks that are not public which projects' destinations may lead into nevertheless",
-    ),
-    setting(
         "usage.keep_minutes_days",
         None,
         Kind::Count { min: 1, max: 36_500 },

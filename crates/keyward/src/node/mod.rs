@@ -101,7 +101,7 @@ impl Core {
             presets: presets::load(),
             openid: sign_in::openid(config, &log_keys, entropy.clone())?,
             mailer: sign_in::mailer(config, entropy.clone())?,
-            allowed_networks: config.allowed_networks(),
+            allowed_networks: config.destination_networks(),
             entropy,
             log_keys,
             heads: Arc::new(move || heads.signed_heads().map_err(std::io::Error::other)),
