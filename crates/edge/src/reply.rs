@@ -5,7 +5,7 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
-use http::{HeaderName, HeaderValue, Response, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
 
 use crate::gateway::fields::Transformed;
@@ -26,6 +26,8 @@ pub(crate) enum Content {
     Empty,
     /// All of it in memory.
     Whole(Bytes),
+    /// The same with trailers after it.
+    Trailed(Bytes, HeaderMap),
     /// What the upstream sends.
     Upstream(UpstreamBody),
     /// The request's own body with some of its fields replaced.
@@ -58,6 +60,14 @@ impl Body for ReplyBody {
                 self.content = Content::Empty;
                 Poll::Ready(Some(Ok(Frame::data(bytes))))
             }
+            Content::Trailed(bytes, _) if !bytes.is_empty() => {
+                Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes)))))
+            }
+            Content::Trailed(_, trailers) => {
+                let trailers = std::mem::take(trailers);
+                self.content = Content::Empty;
+                Poll::Ready((!trailers.is_empty()).then(|| Ok(Frame::trailers(trailers))))
+            }
             Content::Upstream(body) => body.poll_frame(cx),
             Content::Transformed(body) => body.poll_answer(cx),
         }
@@ -67,6 +77,7 @@ impl Body for ReplyBody {
         match &self.content {
             Content::Empty => true,
             Content::Whole(bytes) => bytes.is_empty(),
+            Content::Trailed(bytes, trailers) => bytes.is_empty() && trailers.is_empty(),
             Content::Upstream(body) => body.is_end_stream(),
             Content::Transformed(_) => false,
         }
@@ -75,7 +86,7 @@ impl Body for ReplyBody {
     fn size_hint(&self) -> SizeHint {
         match &self.content {
             Content::Empty => SizeHint::with_exact(0),
-            Content::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            Content::Whole(bytes) | Content::Trailed(bytes, _) => SizeHint::with_exact(bytes.len() as u64),
             Content::Upstream(body) => body.size_hint(),
             Content::Transformed(_) => SizeHint::default(),
         }

@@ -5,7 +5,7 @@
 
 use http::header::{CONNECTION, CONTENT_LENGTH, COOKIE, HOST, HeaderMap, HeaderName, TE, TRANSFER_ENCODING};
 use http::request::Parts;
-use http::{HeaderValue, Method, Version};
+use http::{HeaderValue, Version};
 use keyward_core::denial::Refusal;
 
 /// Most headers and bytes of them that a request may have, and the longest target.
@@ -18,10 +18,7 @@ pub(crate) struct HeadCaps {
 
 /// Refuses a request whose head is too large, or could be read in more than one way.
 pub(crate) fn check(parts: &Parts, caps: HeadCaps) -> Result<(), Refusal> {
-    let is_upper = |method: &Method| method.as_str().bytes().all(|b| !b.is_ascii_lowercase());
-    if parts.method == Method::TRACE || parts.method == Method::CONNECT || !is_upper(&parts.method) {
-        return Err(Refusal::MethodNotAllowed);
-    }
+    check_method(parts.method.as_str())?;
     let target = parts.uri.path_and_query().map_or(0, |target| target.as_str().len());
     if target > caps.target_bytes_max {
         return Err(Refusal::UriTooLong);
@@ -40,6 +37,12 @@ pub(crate) fn check(parts: &Parts, caps: HeadCaps) -> Result<(), Refusal> {
     };
     let lengths = parts.headers.get_all(CONTENT_LENGTH).iter().count();
     if is_plain && lengths <= 1 { Ok(()) } else { Err(Refusal::BadRequest) }
+}
+
+/// Refuses a method that is never forwarded, or that servers could take for another.
+pub(crate) fn check_method(method: &str) -> Result<(), Refusal> {
+    let is_one = !method.is_empty() && method.bytes().all(|b| b.is_ascii_graphic() && !b.is_ascii_lowercase());
+    if is_one && !matches!(method, "TRACE" | "CONNECT") { Ok(()) } else { Err(Refusal::MethodNotAllowed) }
 }
 
 /// One Host, and the target's where that names one too.

@@ -126,6 +126,11 @@ impl Asking {
         Denied { refusal, response: self.entrance(api).refuse(&refusal.into(), request_id) }
     }
 
+    /// Whether a credential would be looked for in this query and is there.
+    pub(crate) fn finds_in_query(&self, api: &Arc<ApiInForce>, query: &str) -> bool {
+        !credential::parameters(&self.entrance(api).places, query).is_empty()
+    }
+
     /// An API made ready for asking, kept until its contract changes.
     fn entrance(&self, api: &Arc<ApiInForce>) -> Arc<Entrance> {
         let mut entrances = self.entrances.lock();
@@ -141,6 +146,11 @@ impl Asking {
 }
 
 async fn permit(entrance: &Entrance, engine: &Engine, asked: &Asked<'_>) -> Result<Permit, Refused> {
+    headers::check_method(asked.method)?;
+    // Some servers end the target where a fragment begins, others do not.
+    if asked.path.contains('#') || asked.query.is_some_and(|query| query.contains('#')) {
+        return Err(Refusal::BadRequest.into());
+    }
     let prefix_length = entrance.prefix_length(asked.path);
     let path = entrance.canonical(&asked.path[prefix_length..])?;
     let mut question = entrance.question(asked, &path)?;

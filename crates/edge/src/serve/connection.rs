@@ -18,6 +18,7 @@ use super::caller::{Caller, Socket, Turn};
 use super::lifeline::{Guarded, Watched};
 use super::stream::{self, Begun};
 use super::worker::{Arrival, Counted, DoorKind, Worker};
+use crate::proxies;
 use crate::reply::{Problem, Reply, ReplyBody, problem};
 
 /// hyper's own limits stand a little above ours, so that the contract's answer is given wherever possible.
@@ -149,7 +150,11 @@ async fn answer(turn: Turn, request: Request<Incoming>) -> hyper::Result<Respons
 async fn handle(turn: &Turn, parts: &mut Parts, body: Incoming, request_id: &HeaderValue) -> Reply {
     let worker = &turn.caller.worker;
     match &turn.caller.door.kind {
-        DoorKind::Check => worker.check.answer(turn, parts, body, request_id).await,
+        DoorKind::Check => match proxies::Door::of(parts.uri.path()) {
+            None => worker.check.answer(turn, parts, body, request_id).await,
+            // In a box, so that the futures of the other doors are no larger for it.
+            Some(door) => Box::pin(worker.proxies.answer(turn, door, (parts, body), request_id)).await,
+        },
         DoorKind::Gateway(api) => worker.gateway.answer(turn, (parts, body), request_id, api.as_ref()).await,
     }
 }

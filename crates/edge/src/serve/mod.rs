@@ -30,6 +30,7 @@ use tokio::sync::{Semaphore, mpsc};
 use self::worker::{Arrival, Door, DoorKind, Stop, Worker};
 use crate::check::Check;
 use crate::gateway::{Gateway, Overrides, Tables};
+use crate::proxies::{Proxies, ProxyTrust};
 use crate::request_id::RequestIds;
 use crate::tls::{self, ServerTls, TlsError, UpstreamTls};
 use crate::upstream::{Address, DestinationOptions, Destinations, NotAnAddress};
@@ -101,6 +102,8 @@ pub struct EdgeOptions {
     pub caps: Caps,
     /// Networks of proxies whose word on where a request comes from is taken.
     pub trusted_proxies: Vec<IpNet>,
+    /// Which proxies may ask on behalf of callers, at the check listener.
+    pub asking_proxies: ProxyTrust,
     /// Where request ids come from, and the nonces of what is encrypted.
     pub entropy: Arc<dyn Entropy>,
     /// What the verify API's listener speaks TLS with; plain HTTP without.
@@ -125,6 +128,7 @@ impl EdgeOptions {
             workers: 0,
             caps: Caps::default(),
             trusted_proxies: Vec::new(),
+            asking_proxies: ProxyTrust::default(),
             entropy,
             check_tls: None,
             gateway_tls: None,
@@ -199,6 +203,7 @@ pub fn start(options: EdgeOptions, engine: Arc<Engine>) -> Result<Edge, EdgeErro
                 Arc::clone(&options.entropy),
             ),
             check: Check::default(),
+            proxies: Proxies::new(options.asking_proxies.clone()),
             engine: Arc::clone(&engine),
             caps: options.caps,
             trusted_proxies: Arc::clone(&trusted_proxies),

@@ -19,6 +19,7 @@ use super::connection;
 use super::lifeline::{Lifelines, TICK};
 use crate::check::Check;
 use crate::gateway::Gateway;
+use crate::proxies::Proxies;
 use crate::request_id::RequestIds;
 use crate::tls::ServerTls;
 
@@ -44,7 +45,7 @@ pub(crate) struct Door {
 /// What is behind a listener.
 #[derive(Debug)]
 pub(crate) enum DoorKind {
-    /// The verify API.
+    /// The verify API, and what proxies ask.
     Check,
     /// The gateway; for this API alone, where one is named.
     Gateway(Option<ApiName>),
@@ -59,6 +60,7 @@ pub(crate) struct Worker {
     pub request_ids: RequestIds,
     pub gateway: Gateway,
     pub check: Check,
+    pub proxies: Proxies,
     pub stop: Stop,
     pub running: Running,
 }

@@ -286,6 +286,17 @@ impl Config {
         self.networks("destinations.allowed_networks")
     }
 
+    /// Networks of proxies that may ask on behalf of callers.
+    pub fn asking_proxies(&self) -> Vec<IpNet> {
+        self.networks("check.trusted_proxies")
+    }
+
+    /// The file with what other proxies show instead.
+    pub fn proxy_secret_file(&self) -> Option<PathBuf> {
+        let path = self.text("check.proxy_secret_file");
+        (!path.is_empty()).then(|| PathBuf::from(path))
+    }
+
     fn networks(&self, name: &'static str) -> Vec<IpNet> {
         match self.value(name) {
             Value::Networks(networks) => networks.clone(),

@@ -100,6 +100,20 @@ pub static SETTINGS: &[Setting] = &[
         "the address that services ask whether a key may do something: /v1/verify",
     ),
     setting(
+        "check.trusted_proxies",
+        None,
+        Kind::Networks,
+        "",
+        "the networks of proxies that may ask on behalf of callers: forward-auth and ext_authz",
+    ),
+    setting(
+        "check.proxy_secret_file",
+        None,
+        Kind::Path,
+        "",
+        "a file of mode 0600 with a secret that a proxy may show instead, in X-Keyward-Proxy-Secret; empty for none",
+    ),
+    setting(
         "gateway.listen",
         Some("--gateway-listen"),
         Kind::Address,

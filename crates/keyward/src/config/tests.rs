@@ -32,6 +32,7 @@ const BAD: &[(&str, usize, &str)] = &[
     ("[gateway]\ntrusted_proxies = [\"::/0\"]", 2, "gateway.trusted_proxies"),
     ("[gateway]\ntrusted_proxies = [\"0.0.0.0/1\", \"128.0.0.0/1\"]", 2, "gateway.trusted_proxies"),
     ("[control]\ntrusted_proxies = [\"0.0.0.0/0\"]", 2, "control.trusted_proxies"),
+    ("[check]\ntrusted_proxies = [\"0.0.0.0/0\"]", 2, "check.trusted_proxies"),
     ("[control]\npublic_url = \"http://keys.example.com\"", 2, "control.public_url"),
     ("[control]\npublic_url = \"https://keys.example.com/keys\"", 2, "control.public_url"),
     ("[gateway]\ntrusted_proxies = [\"10.0.0.0/33\"]", 2, "gateway.trusted_proxies"),

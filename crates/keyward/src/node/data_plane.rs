@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use keyward_core::clock::SystemEntropy;
 use keyward_core::id::ApiName;
-use keyward_edge::{Caps, Edge, EdgeOptions, GatewayListener};
+use keyward_edge::{Caps, Edge, EdgeOptions, GatewayListener, ProxySecret, ProxyTrust};
 use keyward_verify::Engine;
 
 use crate::certificates::Certificates;
@@ -14,6 +14,7 @@ use crate::config::Config;
 use crate::failure::{Doing, Failure, Outcome};
 use crate::listener::{self, Bound};
 use crate::node::room::Room;
+use crate::private_file;
 
 /// The data plane's sockets, not served yet.
 pub struct Sockets {
@@ -90,6 +91,7 @@ impl DataPlane {
         options.gateway_tls = certificates.gateway.clone();
         options.upstream_tls = Some(certificates.upstream.clone());
         options.destinations.allowed_networks = config.destination_networks();
+        options.asking_proxies = asking_proxies(config)?;
         let edge = keyward_edge::start(options, Arc::clone(engine))
             .map_err(|error| Failure::usage(error.to_string()).advise("An upstream is an http or https URL."))?;
         Ok(DataPlane { check, gateway, edge })
@@ -99,4 +101,16 @@ impl DataPlane {
     pub async fn stop(self, drain: Duration) {
         self.edge.shutdown(drain).await;
     }
+}
+
+/// Which proxies may ask on behalf of callers.
+fn asking_proxies(config: &Config) -> Outcome<ProxyTrust> {
+    let secret = match config.proxy_secret_file() {
+        None => None,
+        Some(path) => {
+            let refusal = |error| Failure::usage(format!("check.proxy_secret_file: {} {error}", path.display()));
+            Some(ProxySecret::new(&private_file::read(&path)?).map_err(refusal)?)
+        }
+    };
+    Ok(ProxyTrust { networks: config.asking_proxies().into(), secret })
 }
