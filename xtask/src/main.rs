@@ -13,6 +13,7 @@ mod command;
 mod deps;
 mod installation;
 mod machine;
+mod proxies;
 mod steps;
 mod tally;
 mod test;
@@ -29,6 +30,7 @@ cargo xtask <command>
   tidy                   the project's own rules on files, functions, layers and words
   deps                   licences, sources, duplicates and unused dependencies, by deny.toml
   clients                install the vendors' published clients and check them against a recorder
+  proxies                install the proxies that the tests put before Keyward
   screenshots            every page's pictures into target/screenshots, three of them into docs/images
   storm [ROUNDS]         revocations on three nodes while everything fails, each fault ROUNDS times (100); prints counts
   bench                  cargo bench, then bench/run.sh";
@@ -44,6 +46,7 @@ fn main() -> ExitCode {
         ["tidy"] => tidy::run(&root),
         ["deps"] => deps::run(&root),
         ["clients"] => clients::install(&root).map(drop),
+        ["proxies"] => proxies::install(&root),
         ["screenshots"] => browser::screenshots(&root),
         ["storm"] => test::storm(&root, "100"),
         ["storm", rounds] => test::storm(&root, rounds),

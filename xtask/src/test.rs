@@ -3,7 +3,7 @@
 use crate::command::{cargo, ended, show, watch, works};
 use crate::steps::Steps;
 use crate::tally::Tally;
-use crate::{browser, clients, machine};
+use crate::{browser, clients, machine, proxies};
 use anyhow::{Context as _, Result, bail};
 use std::io::IsTerminal as _;
 use std::path::Path;
@@ -40,6 +40,7 @@ fn run_steps(root: &Path, only: Option<&str>, steps: &mut Steps, all: &mut Tally
     steps.step("packages", packages)?;
     steps.step("clients", || clients::install(root))?;
     steps.step("browser", || browser::install(root))?;
+    steps.step("proxies", || proxies::install(root))?;
     // Both run whatever becomes of the first: the counts are of all tests.
     let tests = steps.step("tests", || counted(&mut tests(root, only), all));
     let examples = steps.step("examples in the documentation", || counted(&mut examples(root, only), all));

@@ -51,7 +51,7 @@ impl Remote {
     /// [`NotANode`] where one of them is none.
     pub fn new(check_url: &str, api: &str, proxy_secret: &str) -> Result<Self, NotANode> {
         let name: ApiName = api.parse().map_err(|error| NotANode::Api(api.to_owned(), format!("{error}")))?;
-        let url = format!("{}/v1/forward-auth/{name}", check_url.trim_end_matches('/'));
+        let url = format!("{}/v1/forward-auth/{name}?proxy=middleware", check_url.trim_end_matches('/'));
         let url = reqwest::Url::parse(&url).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
         let url = url.ok_or_else(|| NotANode::Url(check_url.to_owned()))?;
         let mut secret = HeaderValue::from_str(proxy_secret).map_err(|_| NotANode::Secret)?;

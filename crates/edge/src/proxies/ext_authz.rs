@@ -170,8 +170,8 @@ fn options(headers: &HeaderMap) -> Vec<HeaderOption> {
     let option = |(name, value): (&HeaderName, &HeaderValue)| HeaderOption {
         header: Some(Header {
             key: name.as_str().to_owned(),
-            value: String::new(),
-            raw_value: value.as_bytes().to_vec(),
+            value: String::from_utf8_lossy(value.as_bytes()).into_owned(),
+            raw_value: Vec::new(),
         }),
         append: Some(false),
         append_action: AppendAction::OverwriteIfExistsOrAdd as i32,

@@ -24,13 +24,31 @@ const TARGET: HeaderName = HeaderName::from_static("x-keyward-target");
 /// Envoy takes these out of the request it passes on.
 const TO_REMOVE: HeaderName = HeaderName::from_static("x-envoy-auth-headers-to-remove");
 
+/// What a proxy is told to take out of a request by its name alone.
+const KNOWN: [&str; 11] = [
+    "x-keyward-project",
+    "x-keyward-organization",
+    "x-keyward-key-id",
+    "x-keyward-plan",
+    "x-keyward-scopes",
+    "x-keyward-request-id",
+    "x-keyward-target",
+    "x-keyward-refusal",
+    "x-keyward-limits",
+    "x-keyward-refused-by",
+    "x-keyward-proxy-secret",
+];
+
 /// What the proxy that asks can do with an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
-    /// Shows any refusal as it comes, and can pass on another target than it got.
+    /// Shows any refusal as it comes, and can pass on another target than it got. Takes headers out by their whole names or
+    /// their beginnings: another name like ours is refused.
     Able,
-    /// Knows 401 and 403 alone.
+    /// The same, and knows 401 and 403 alone.
     Nginx,
+    /// `keyward-middleware`, which takes out and keeps to itself whatever is not for others.
+    Ours,
     /// Cannot take a credential out of the query: one that travels there is refused.
     KeepsQuery,
 }
@@ -38,7 +56,8 @@ enum Kind {
 impl Kind {
     fn of(query: Option<&str>) -> Option<Self> {
         match query {
-            None => Some(Kind::Able),
+            None | Some("proxy=caddy") => Some(Kind::Able),
+            Some("proxy=middleware") => Some(Kind::Ours),
             Some("proxy=nginx") => Some(Kind::Nginx),
             Some("proxy=traefik") => Some(Kind::KeepsQuery),
             Some(_) => None,
@@ -74,13 +93,18 @@ impl Proxies {
                 let Handed { method, path, query } = handed;
                 let address = self.caller_address(&parts.headers, turn.caller.peer);
                 let asked = Asked { method, path, query, headers: &parts.headers, address };
-                if kind == Kind::KeepsQuery && self.forward_auth.finds_in_query(&api, query.unwrap_or_default()) {
+                let would_leak = match kind {
+                    Kind::Ours => false,
+                    Kind::Able | Kind::Nginx => parts.headers.keys().any(|name| is_unknown(name.as_str())),
                     // Passed on, the credential would stand in the upstream's log.
+                    Kind::KeepsQuery => self.forward_auth.finds_in_query(&api, query.unwrap_or_default()),
+                };
+                if would_leak {
                     return denied(self.forward_auth.refuse(&api, Refusal::BadRequest, request_id), kind);
                 }
                 let answer = self.forward_auth.ask(&turn.caller.worker.engine, &api, &asked, request_id).await;
                 return match answer {
-                    Answer::Granted(granted) => grant(&granted, &asked, request_id),
+                    Answer::Granted(granted) => grant(&granted, &asked, kind, request_id),
                     Answer::Denied(refused) => denied(refused, kind),
                 };
             }
@@ -105,13 +129,20 @@ impl Proxies {
     }
 }
 
-fn grant(granted: &Granted, asked: &Asked<'_>, request_id: &HeaderValue) -> Reply {
+/// Whether a name is like ours and none that is taken out by name.
+fn is_unknown(name: &str) -> bool {
+    headers::is_ours(name) && !KNOWN.contains(&name)
+}
+
+fn grant(granted: &Granted, asked: &Asked<'_>, kind: Kind, request_id: &HeaderValue) -> Reply {
     let mut reply = Response::new(Content::Empty);
     let told = reply.headers_mut();
     granted.tell_caller(told);
     granted.tell_upstream(told, request_id);
     told.insert(X_REQUEST_ID, request_id.clone());
-    if let Ok(target) = HeaderValue::try_from(target(granted, asked)) {
+    if kind != Kind::KeepsQuery
+        && let Ok(target) = HeaderValue::try_from(target(granted, asked))
+    {
         told.insert(TARGET, target);
     }
     // What is told above under the same name is put in after this list is taken out, or in its place.
@@ -137,7 +168,10 @@ fn target(granted: &Granted, asked: &Asked<'_>) -> String {
 
 fn denied(denied: Denied, kind: Kind) -> Reply {
     let Denied { refusal, mut response } = denied;
-    response.headers_mut().insert(REFUSAL, HeaderValue::from_static(refusal.code()));
+    // Other proxies would show it, and what is wrong with a key is nobody's to know.
+    if matches!(kind, Kind::Nginx | Kind::Ours) {
+        response.headers_mut().insert(REFUSAL, HeaderValue::from_static(refusal.code()));
+    }
     if kind == Kind::Nginx && response.status() != StatusCode::UNAUTHORIZED {
         *response.status_mut() = StatusCode::FORBIDDEN;
     }

@@ -96,7 +96,7 @@ impl Proxies {
 
     /// Whether whoever asks may ask on behalf of others.
     fn admits(&self, turn: &Turn, headers: &HeaderMap) -> bool {
-        self.trust.admits(turn.caller.peer, headers, false)
+        self.trust.admits(turn.caller.peer, headers, turn.caller.is_certified())
     }
 
     /// Where a request comes from that `nearest` passed on: the proxy that asks, or who the proxy says spoke to it.

@@ -134,7 +134,6 @@ impl Caller {
     }
 
     /// Whether the caller showed a client certificate that the listener's authorities (`tls.client_ca_file`) vouch for.
-    #[allow(dead_code, reason = "asked by the doors for proxies")]
     pub fn is_certified(&self) -> bool {
         self.is_certified
     }

@@ -9,6 +9,7 @@ mod clients;
 mod conformance;
 mod contracts;
 mod dashboard;
+mod doors;
 mod edge;
 mod harness;
 mod input;
