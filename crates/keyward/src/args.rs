@@ -179,6 +179,9 @@ pub enum Command {
     Export(cli::transfer::ExportArgs),
     /// Read an export into an empty folder, or with --store into an empty PostgreSQL database
     Import(cli::transfer::ImportArgs),
+    /// Key-encryption keys: versions of the key under which data keys are wrapped
+    #[command(subcommand)]
+    EncryptionKey(cli::encryption_key::EncryptionKeyCommand),
     /// Peppers: versions of the secret under every digest
     #[command(subcommand)]
     Pepper(cli::pepper::PepperCommand),

@@ -75,6 +75,7 @@ async fn dispatch(command: Command, context: &Context) -> Outcome {
         Command::Restore(args) => cli::backup::restore(args, context).await,
         Command::Export(args) => cli::transfer::export(args, context).await,
         Command::Import(args) => cli::transfer::import(args, context).await,
+        Command::EncryptionKey(command) => cli::encryption_key::run(command, context).await,
         Command::Pepper(command) => cli::pepper::run(command, context).await,
         Command::Doctor => cli::doctor::run(context).await,
         Command::Config(command) => cli::configuration::run(command, context),

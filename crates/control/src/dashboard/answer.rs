@@ -148,7 +148,9 @@ fn told(error: &ControlError) -> (StatusCode, &'static str, String) {
         ControlError::PlanForbids { .. } => "Not part of the plan",
         ControlError::RateLimited { .. } => "Too many at once",
         ControlError::Internal(_) => "Something went wrong here",
-        ControlError::Unavailable(_) | ControlError::StorageFull(_) => "Not possible just now",
+        ControlError::Unavailable(_) | ControlError::Encryption(_) | ControlError::StorageFull(_) => {
+            "Not possible just now"
+        }
         ControlError::NotSettled(_) => "Done, but not known to hold everywhere",
         ControlError::OutcomeUnknown(_) => "It may or may not have been done",
         _ => "That did not work",

@@ -24,6 +24,8 @@ pub enum ProjectTab {
     Events,
     /// Its plan, and how its limits stand.
     Limits,
+    /// Where encrypted requests go, and under which keys.
+    Encryption,
     /// What can be set.
     Settings,
 }
@@ -76,6 +78,7 @@ impl ProjectPlace {
             ProjectTab::Usage => "usage",
             ProjectTab::Events => "events",
             ProjectTab::Limits => "limits",
+            ProjectTab::Encryption => "encryption",
             ProjectTab::Settings => "settings",
         };
         format!("/projects/{}/{page}", self.seen.project.id)
@@ -118,6 +121,9 @@ impl ProjectPlace {
             item(ProjectTab::Events, "Event log", Icon::List),
             item(ProjectTab::Limits, "Plan and limits", Icon::Gauge),
         ];
+        if self.contract().encryption.is_some() {
+            project.push(item(ProjectTab::Encryption, "Encryption", Icon::Lock));
+        }
         let mut settings = vec![item(ProjectTab::Settings, "General", Icon::Gear)];
         let group = self.contract().dashboard.keys_group();
         match group {

@@ -288,7 +288,7 @@ fn code(error: &ControlError) -> Code {
         ControlError::SignInFirst => Code::SignInFirst,
         ControlError::AlreadyExists(_) => Code::AlreadyExists,
         ControlError::StorageFull(_) => Code::StorageFull,
-        ControlError::Unavailable(_) => Code::Unavailable,
+        ControlError::Unavailable(_) | ControlError::Encryption(_) => Code::Unavailable,
         ControlError::NotSettled(_) | ControlError::OutcomeUnknown(_) => Code::OutcomeUnknown,
         ControlError::Internal(_) => Code::Internal,
     }
@@ -367,6 +367,7 @@ fn specific_detail(error: &ControlError) -> String {
         ControlError::LastOne(what) => {
             format!("There would be no {what} left who may sign in. Make somebody else one first.")
         }
+        ControlError::Encryption(error) => format!("Nothing can be encrypted now: {error}."),
         ControlError::AlreadyExists(what) => format!("There is {what} already."),
         // Told above; the words are for the log, but hold nothing that a caller may not see.
         other => other.to_string(),

@@ -5,7 +5,6 @@ use keyward_core::change::{Change, DataKeyChange, Expect, Revision};
 use keyward_core::data_key::DataKeyId;
 use keyward_core::data_keyring::{DATA_KEYS_MAX, DataKeyFacts, DataKeyring};
 use keyward_core::id::ProjectId;
-use keyward_core::key_encryption::KeyEncryptionError;
 use keyward_core::permission::Permission;
 
 use super::commit::{Committed, Made, Once, Plan, Tries, another_kind};
@@ -134,10 +133,4 @@ impl Control {
 fn newest_first(mut keys: Vec<DataKeyFacts>) -> Vec<DataKeyFacts> {
     keys.reverse();
     keys
-}
-
-impl From<KeyEncryptionError> for ControlError {
-    fn from(error: KeyEncryptionError) -> Self {
-        ControlError::Unavailable(error.to_string())
-    }
 }

@@ -74,7 +74,7 @@ impl Control {
                 for key in part {
                     match self.rewrap(&*keepers, key).await {
                         Ok(is_done) => rewrapped += u64::from(is_done),
-                        Err(ControlError::Unavailable(reason)) => failure = Some(reason),
+                        Err(ControlError::Encryption(error)) => failure = Some(error.to_string()),
                         Err(error) => return Err(error),
                     }
                 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use keyward_core::change::Expect;
 use keyward_core::key::Standing;
+use keyward_core::key_encryption::KeyEncryptionError;
 use keyward_core::permission::Permission;
 use keyward_core::store::StoreError;
 use keyward_verify::Unsettled;
@@ -105,6 +106,9 @@ pub enum ControlError {
     /// It cannot be done now; nothing was written.
     #[error("unavailable: {0}")]
     Unavailable(String),
+    /// Nothing can be wrapped or unwrapped now; nothing was written.
+    #[error("{0}")]
+    Encryption(#[from] KeyEncryptionError),
     /// It is written, but not known to be in force on every node: never success.
     #[error("written, but not known to be in force: {0}")]
     NotSettled(String),

@@ -2,6 +2,7 @@
 //! named after the rows of conformance.md and trust.md that they show.
 
 mod dashboard;
+mod encryption;
 mod idempotency;
 mod input;
 mod key_pages;

@@ -101,6 +101,11 @@ impl Client {
         self.call(Method::PATCH, path, &Vec::new(), Payload::Json(body)).await
     }
 
+    /// Puts something in the place of what is there.
+    pub async fn put(&self, path: &str, body: &Value) -> Outcome<Value> {
+        self.call(Method::PUT, path, &Vec::new(), Payload::Json(body)).await
+    }
+
     /// Takes something away.
     pub async fn delete(&self, path: &str) -> Outcome<Value> {
         self.call(Method::DELETE, path, &Vec::new(), Payload::Empty).await

@@ -4,6 +4,7 @@
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
+use keyward_core::key_encryption::KeyEncryption as _;
 use keyward_core::store::LogVerdict;
 use keyward_store::{Place, PostgresStore, SqliteStore};
 use rustix::fs::statvfs;
@@ -12,6 +13,7 @@ use serde_json::json;
 use super::Context;
 use crate::config::Config;
 use crate::failure::{Failure, Outcome};
+use crate::node::encryption::KeyEncryptionKeys;
 use crate::node::offline::{self, Readable};
 use crate::node::peppers;
 use crate::secrets::{Origin, Secrets};
@@ -104,6 +106,7 @@ async fn content(readable: &Readable, secrets: &Secrets, context: &Context, find
     bar.set_message("Checking the log");
     log(readable, &bar, findings).await;
     bar.finish_and_clear();
+    encryption_keys(readable, secrets, findings).await;
     match peppers::known(readable.store(), secrets).await {
         Err(failure) => findings.wrong("peppers", failure.message),
         Ok(known) => {
@@ -118,6 +121,33 @@ async fn content(readable: &Readable, secrets: &Secrets, context: &Context, find
                 }
             }
         }
+    }
+}
+
+/// Whether every data key can be unwrapped with what is at hand.
+async fn encryption_keys(readable: &Readable, secrets: &Secrets, findings: &mut Findings) {
+    let counts = match readable.store().data_key_counts().await {
+        Ok(counts) => counts,
+        Err(error) => return findings.wrong("encryption keys", error.to_string()),
+    };
+    let keys = KeyEncryptionKeys::new(secrets);
+    for (version, count) in counts {
+        let told = format!("version {version}: {count} data key(s) are wrapped under it");
+        let sample = readable.store().data_keys_under(version, None, 1).await;
+        let Some(sample) = sample.ok().and_then(|found| found.into_iter().next()) else { continue };
+        match keys.unwrap(sample.which, &sample.wrapped).await {
+            Ok(_) => findings.right("encryption key", told),
+            Err(error) => {
+                findings.wrong("encryption key", format!("{told}, and {error}; bring back the right secrets"))
+            }
+        }
+    }
+    match secrets.encryption_versions().last() {
+        Some(newest) => {
+            findings.right("encryption keys", format!("new data keys are wrapped under version {newest}"))
+        }
+        None => findings
+            .right("encryption keys", "none: fields are not encrypted (keyward encryption-key add makes one)"),
     }
 }
 

@@ -10,6 +10,8 @@ pub mod completions;
 pub mod configuration;
 pub mod contract;
 pub mod doctor;
+mod encryption;
+pub mod encryption_key;
 pub mod force;
 pub mod init;
 pub mod key;

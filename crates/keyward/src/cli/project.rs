@@ -4,6 +4,7 @@ use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
 use super::client::{Client, segment};
+use super::encryption::{self, DataKeysCommand, DestinationCommand};
 use super::usage::{self, UsageArgs};
 use super::{Context, PageArgs, body, limits, print_changed, print_made, text};
 use crate::failure::{Failure, Outcome};
@@ -52,6 +53,12 @@ pub enum ProjectCommand {
         /// One of the contract's plans
         plan: String,
     },
+    /// Where its encrypted requests go
+    #[command(subcommand)]
+    Destination(DestinationCommand),
+    /// The keys under which its fields are encrypted
+    #[command(subcommand)]
+    DataKeys(DataKeysCommand),
     /// Set how many keys may be active, or go back to the contract's limit (others: `edit --limit`)
     Limit {
         /// Its id
@@ -153,6 +160,8 @@ pub async fn run(command: ProjectCommand, context: &Context) -> Outcome {
             print_made(output, &answer, "project");
             return Ok(());
         }
+        ProjectCommand::Destination(command) => return encryption::destination(command, context).await,
+        ProjectCommand::DataKeys(command) => return encryption::data_keys(command, context).await,
         ProjectCommand::Usage(args) => return usage::run(args, context).await,
         ProjectCommand::Limits { project, key } => {
             return limits::show(&client, &named(project, &client)?, key, context).await;

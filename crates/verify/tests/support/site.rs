@@ -182,8 +182,13 @@ impl Opened {
 
     /// A node that sees the store through something else.
     pub async fn engine_behind(&self, store: Arc<dyn Store>) -> Arc<Engine> {
+        self.engine_with(store, EngineOptions::default()).await
+    }
+
+    /// A node with settings of its own.
+    pub async fn engine_with(&self, store: Arc<dyn Store>, options: EngineOptions) -> Arc<Engine> {
         let (peppers, clock) = (Arc::clone(&self.peppers), Arc::clone(&self.clock));
-        Engine::start(store, peppers, clock, EngineOptions::default()).await.unwrap()
+        Engine::start(store, peppers, clock, options).await.unwrap()
     }
 
     /// The last revision.

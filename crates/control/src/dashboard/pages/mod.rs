@@ -3,6 +3,7 @@
 
 mod account;
 mod confirm;
+mod encryption;
 mod events;
 mod forgotten;
 mod gate;
@@ -120,6 +121,10 @@ fn of_projects() -> Router<Dashboard> {
         .route("/projects/{project}/events.csv", get(events::export::csv))
         .route("/projects/{project}/events.json", get(events::export::json))
         .route("/projects/{project}/limits", get(limits::page).post(limits::set))
+        .route("/projects/{project}/encryption", get(encryption::page))
+        .route("/projects/{project}/encryption/destination", post(encryption::send_to))
+        .route("/projects/{project}/encryption/rotate", post(encryption::rotate))
+        .route("/projects/{project}/encryption/shred", get(encryption::ask_to_shred).post(encryption::shred))
         .route("/projects/{project}/settings", get(settings::page).post(settings::rename))
         .route("/projects/{project}/suspend", get(settings::ask_to_suspend).post(settings::suspend))
         .route("/projects/{project}/resume", post(settings::resume))

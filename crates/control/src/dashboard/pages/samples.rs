@@ -174,6 +174,7 @@ fn all() -> Vec<(&'static str, Vec<(&'static str, Page)>)> {
     vec![
         ("forgotten", super::forgotten::samples()),
         ("account", super::account::samples()),
+        ("encryption", super::encryption::samples()),
         ("events", super::events::samples()),
         ("home", super::home::samples()),
         ("invitation", super::invitation::samples()),

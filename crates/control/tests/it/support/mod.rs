@@ -2,10 +2,11 @@
 //! only when told to, and requests in one line.
 
 mod faults;
+mod keepers;
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
 use std::time::Duration;
 
 use axum::body::Body;
@@ -17,15 +18,18 @@ use keyward_control::use_cases::{PeopleOptions, Wanted};
 use keyward_control::{Control, ControlParts};
 use keyward_core::clock::{Entropy, ManualClock, SystemEntropy, Timestamp};
 use keyward_core::contract::Presets;
+use keyward_core::key_encryption::KeyEncryption;
 use keyward_core::limits::Rate;
 use keyward_core::log::LogKeys;
 use keyward_core::secret::Peppers;
 use keyward_core::store::Store;
 use keyward_store::{SqliteOptions, SqliteStore};
-use keyward_verify::{Engine, EngineOptions};
+use keyward_verify::{EncryptionOptions, Engine, EngineOptions};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tower::ServiceExt;
+
+use keepers::Keepers;
 
 pub use faults::{Fault, FaultyStore};
 
@@ -43,6 +47,8 @@ pub struct World {
     pub key: (String, String),
     router: axum::Router,
     folder: TempDir,
+    /// The newest version of the key-encryption keys; none where 0.
+    pub kek: Arc<AtomicU32>,
 }
 
 /// An answer.
@@ -111,9 +117,11 @@ impl World {
         sqlite.add_canary(1, &peppers.canary(1).unwrap()).await.unwrap();
         let heads = Arc::clone(&sqlite);
         let store = Arc::new(FaultyStore::over(sqlite));
-        let engine = Engine::start(store.clone(), Arc::clone(&peppers), clock.clone(), EngineOptions::default())
-            .await
-            .unwrap();
+        let kek = Arc::new(AtomicU32::new(1));
+        let keys: Arc<dyn KeyEncryption> = Arc::new(Keepers(Arc::clone(&kek)));
+        let encryption = EncryptionOptions { keys: Some(keys), ..EncryptionOptions::default() };
+        let options = EngineOptions { encryption, ..EngineOptions::default() };
+        let engine = Engine::start(store.clone(), Arc::clone(&peppers), clock.clone(), options).await.unwrap();
         let entropy = Arc::new(BrittleEntropy::default());
         let control = Control::new(ControlParts {
             store: store.clone(),
@@ -152,6 +160,7 @@ impl World {
             store,
             entropy,
             folder,
+            kek,
         }
     }
 

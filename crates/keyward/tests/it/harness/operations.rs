@@ -45,6 +45,8 @@ impl Ids {
             "revocation" => &self.revocation,
             "person" => &self.person,
             "invitation" => &self.invitation,
+            // Of a key-encryption key: that of a fresh folder.
+            "version" => "1",
             other => panic!("a story has to learn what {{{other}}} in a path is"),
         }
     }
@@ -114,6 +116,8 @@ impl Operation {
                 json!({"email": "ada@example.com", "role": "viewer"})
             }
             ("PATCH", "/v1/organizations/{organization}/members/{person}") => json!({"role": "viewer"}),
+            ("PUT", "/v1/projects/{project}/destination") => json!({"url": "https://api.example.com"}),
+            ("POST", "/v1/projects/{project}/data-keys/shred") => json!({"acknowledge": true}),
             ("PATCH", "/v1/people/{person}") => json!({"disabled": true}),
             _ => json!({}),
         })

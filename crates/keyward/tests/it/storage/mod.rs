@@ -4,6 +4,7 @@
 
 mod backup;
 mod crash;
+mod data_keys;
 mod disk;
 mod faulty;
 mod files;
