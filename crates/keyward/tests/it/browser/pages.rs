@@ -3,6 +3,9 @@
 
 use std::collections::BTreeMap;
 
+use reqwest::Method;
+use serde_json::json;
+
 use super::Browser;
 use super::world::{LOOKS, furnished};
 use crate::harness::Keyward;
@@ -94,6 +97,26 @@ fn screenshots_of_scrapegraphai_find_nothing_wrong() {
 #[test]
 fn screenshots_of_qanapi_find_nothing_wrong() {
     keys_page("qanapi");
+}
+
+#[test]
+fn screenshots_of_encryption_find_nothing_wrong() {
+    let world = furnished("standard");
+    let keyward = &world.keyward;
+    keyward.amend("[encryption]\nmarker = \"sealed\"\n");
+    let project = format!("/v1/projects/{}", keyward.project());
+    let page = world.url(&format!("/projects/{}/encryption", keyward.project()));
+    let mut faults = Vec::new();
+    look_at(&world.browser, &page, "encryption-empty", &mut faults);
+    let rotate = || keyward.post(&format!("{project}/data-keys/rotate"), json!({})).expect(201);
+    rotate();
+    keyward.post(&format!("{project}/data-keys/shred"), json!({"acknowledge": true})).expect(200);
+    (rotate(), rotate());
+    let destination = json!({"url": "https://records.example.com/v1"});
+    keyward.control(Method::PUT, &format!("{project}/destination"), Some(destination)).expect(200);
+    look_at(&world.browser, &page, "encryption", &mut faults);
+    look_at(&world.browser, &format!("{page}/shred"), "encryption-shred", &mut faults);
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
 }
 
 #[test]

@@ -15,7 +15,7 @@ use crate::use_cases::details;
 pub const GRANTED: &str = "valid";
 
 /// What stands in a project's event log, for its filter and its lines.
-pub const OF_PROJECTS: [(&str, &str); 22] = [
+pub const OF_PROJECTS: [(&str, &str); 26] = [
     ("key.used", "Key used"),
     ("key.refused", "Key refused"),
     ("key.created", "Key created"),
@@ -35,6 +35,10 @@ pub const OF_PROJECTS: [(&str, &str); 22] = [
     ("project.access_set", "Access set"),
     ("project.limit_set", "Limit set"),
     ("project.active_key_limit_set", "Active keys limited"),
+    ("project.destination_set", "Destination set"),
+    ("data_key.created", "Data key made"),
+    ("data_key.rotated", "Data key rotated"),
+    ("data_keys.shredded", "Data keys destroyed"),
     ("project.suspended", "Project suspended"),
     ("project.resumed", "Project resumed"),
     ("project.deleted", "Project deleted"),
@@ -120,7 +124,7 @@ pub struct Line {
 /// Who did something.
 #[derive(Debug)]
 pub struct Who {
-    /// What they are: `person`, `management_key`, `operator`.
+    /// What they are: `person`, `management_key`, `node`, `operator`.
     pub kind: &'static str,
     /// What they were called, or the operator's command.
     pub name: String,
@@ -167,7 +171,7 @@ impl Line {
 
     /// How it is meant: what ends something stands out.
     pub fn tone(&self) -> Tone {
-        let ends = ["revoked", "deleted", "suspended", "removed", "refused", "disabled", "withdrawn"];
+        let ends = ["revoked", "deleted", "suspended", "removed", "refused", "disabled", "withdrawn", "shredded"];
         let begins = ["created", "resumed", "enabled", "used", "joined", "accepted"];
         let (_, what) = self.name.split_once('.').unwrap_or(("", self.name));
         match what {
@@ -202,6 +206,7 @@ impl Who {
         match self.kind {
             "person" => "",
             "management_key" => "management key",
+            "node" => "node",
             _ => "at the machine",
         }
     }
