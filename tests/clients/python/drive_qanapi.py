@@ -1,7 +1,9 @@
-"""qanapi: `encrypt`, or the two keys' calls that the client knows (row Q17). The base URL includes `/api`.
+"""qanapi: `encrypt`, fields of a document both ways, or the two keys' calls that the client knows (row Q17). The base URL includes `/api`.
 
 With `bearer_token` in the input the client sends `Authorization` beside its key.
 """
+
+import json
 
 import driver
 import qanapi
@@ -23,6 +25,17 @@ def call(given):
                 answer = client.v2.api_keys.rotate(given["key_id"])
             case "revoke":
                 answer = client.v2.api_keys.revoke(given["key_id"])
+            case "encrypt_fields":
+                answer = client.v3.encryption.encrypt(
+                    given["proxy"], data=json.loads(given["data"]), x_qanapi_fields=given["fields"]
+                )
+            case "decrypt_fields":
+                answer = client.v3.encryption.decrypt(
+                    given["proxy"],
+                    data=json.loads(given["data"]),
+                    x_qanapi_fields=given["fields"],
+                    extra_headers={"x-qanapi-mode": "decrypt"},
+                )
             case other:
                 driver.unknown_call("qanapi", other)
     except qanapi.APIError as error:

@@ -11,6 +11,7 @@ mod contracts;
 mod dashboard;
 mod doors;
 mod edge;
+mod encryption;
 mod harness;
 mod input;
 mod lifecycle;

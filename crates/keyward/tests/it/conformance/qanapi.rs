@@ -3,7 +3,8 @@
 use keyward_core::clock::Timestamp;
 use serde_json::{Value, json};
 
-use super::{behind, caller, event, events, expect_secret_nowhere, refused, used};
+use super::{behind, event, events, expect_secret_nowhere, refused, used};
+use crate::encryption::expect_ciphertext;
 use crate::harness::{Key, Keyward, Refused, Reply, Request, Scripted, Upstream, in_seconds};
 
 const ENCRYPT: &str = "/api-v1/v1/encrypt";
@@ -28,7 +29,8 @@ fn encrypt(secret: &str) -> Request {
 }
 
 fn proxy(project: &str, secret: &str) -> Request {
-    Request::post(&format!("/proxy/{project}")).with("X-Qanapi-Authorization", secret).json(r#"{"title":"x"}"#)
+    let request = Request::post(&format!("/proxy/{project}")).with("X-Qanapi-Authorization", secret);
+    request.with("X-Qanapi-Fields", "title").json(r#"{"title":"x"}"#)
 }
 
 fn invalid() -> Refused {
@@ -55,13 +57,21 @@ fn create(keyward: &Keyward, project: &str) -> Reply {
 fn q01_the_key_authenticates_encrypting_decrypting_and_managing() {
     let (keyward, upstream) = behind("qanapi");
     let key = make(&keyward, "App");
-    for path in [ENCRYPT, DECRYPT, "/api/v2/encrypt", "/api/v3/logs/events"] {
+    for path in ["/api/v2/encrypt", "/api/v3/logs/events"] {
         let before = upstream.count();
         keyward.send(&Request::post(path).json("{}")).expect_refused(&missing());
         assert_eq!(upstream.count(), before);
         keyward.send(&Request::post(path).with("X-Qanapi-Authorization", &key.secret).json("{}")).expect(200);
         assert_eq!(upstream.last().target, path);
     }
+    // What the page calls directly is answered by the gateway itself.
+    let (before, call) = (upstream.count(), |path: &str, body: &str| Request::post(path).json(body));
+    let keyed = |request: Request| request.with("X-Qanapi-Authorization", &key.secret);
+    keyward.send(&call(ENCRYPT, r#"{"data":"x"}"#)).expect_refused(&missing());
+    let sealed = keyward.send(&keyed(call(ENCRYPT, r#"{"data":"x"}"#))).expect(200).text();
+    keyward.send(&call(DECRYPT, &sealed)).expect_refused(&missing());
+    assert_eq!(keyward.send(&keyed(call(DECRYPT, &sealed))).expect(200).text(), r#"{"data":"x"}"#);
+    assert_eq!(upstream.count(), before);
 }
 
 #[test]
@@ -215,35 +225,36 @@ fn q13_the_documented_curl_line_calls_the_api_directly() {
     let (keyward, upstream) = behind("qanapi");
     let key = make(&keyward, "App");
     let host = (HOST, keyward.started.gateway_url.as_str());
-    keyward.curl(CURL_ENCRYPT, &[host, ("your_api_key", &key.secret)]).expect(200);
-    let seen = upstream.last();
-    assert_eq!((seen.method.as_str(), seen.target.as_str()), ("POST", ENCRYPT));
-    assert_eq!(seen.body, br#"{"data": "Your sensitive data"}"#);
-    assert!(!seen.text().contains(&key.secret));
+    let sealed = keyward.curl(CURL_ENCRYPT, &[host, ("your_api_key", &key.secret)]).expect(200);
+    expect_ciphertext(&sealed.json()["data"]);
+    let decrypt = Request::post(DECRYPT).with("X-Qanapi-Authorization", &key.secret).json(&sealed.body);
+    assert_eq!(keyward.send(&decrypt).expect(200).text(), r#"{"data":"Your sensitive data"}"#);
     assert_eq!(keyward.curl(CURL_ENCRYPT, &[host]).expect(401).json(), invalid().body);
+    assert_eq!(upstream.count(), 0, "nobody else is told");
 }
 
 #[test]
-fn q14_the_documented_curl_line_reaches_the_proxy_of_the_keys_project() {
+fn q14_the_documented_curl_line_encrypts_the_fields_it_names() {
     let (keyward, upstream) = behind("qanapi");
     let key = make(&keyward, "App");
     let host = (HOST, keyward.started.gateway_url.as_str());
     let project = ("your-project-id", keyward.project());
-    keyward.curl(CURL_PROXY, &[host, project, ("your_api_key", &key.secret)]).expect(200);
-    let seen = upstream.last();
-    assert_eq!(seen.target, format!("/proxy/{}", keyward.project()));
-    assert_eq!(
-        (seen.header("x-qanapi-mode"), seen.header("x-qanapi-fields")),
-        (Some("encrypt"), Some("title,body"))
-    );
-    let before = upstream.count();
+    let replaced = [host, project, ("your_api_key", key.secret.as_str())];
+    let sealed = keyward.curl(CURL_PROXY, &replaced).expect(200);
+    let document = sealed.json();
+    let (title, body) = (expect_ciphertext(&document["title"]), expect_ciphertext(&document["body"]));
+    assert_eq!(sealed.body, format!(r#"{{"title": "{title}", "body": "{body}"}}"#), "the rest is untouched");
+    // The other mode of the same line brings it back, byte for byte.
+    let documented = r#"{"title": "Sensitive title", "body": "Sensitive body text"}"#;
+    let back = [&replaced[..], &[("Mode: encrypt", "Mode: decrypt"), (documented, &sealed.body)]].concat();
+    assert_eq!(keyward.curl(CURL_PROXY, &back).expect(200).body, documented);
     let wrong_project = keyward.curl(CURL_PROXY, &[host, ("your_api_key", &key.secret)]).expect(403);
     assert_eq!(wrong_project.json(), another_projects().body);
     let no_key = Request::post(&format!("/proxy/{}", keyward.project())).json("{}");
     keyward.send(&no_key).expect_refused(&missing());
     let no_project = Request::post("/proxy/your-project-id").json("{}");
     keyward.send(&no_project).expect_refused(&missing());
-    assert_eq!(upstream.count(), before);
+    assert_eq!(upstream.count(), 0);
 }
 
 #[test]
@@ -364,7 +375,25 @@ fn q21_a_key_does_not_open_another_project() {
         "told to the other project"
     );
     keyward.send(&proxy(keyward.project(), &key.secret)).expect(200);
-    assert_eq!(caller(&upstream.last())["project"], keyward.project());
+}
+
+#[test]
+fn q23_the_next_steps_are_there_and_data_is_encrypted_on_its_way_to_the_projects_own_api() {
+    let links = Keyward::dev("qanapi").terms();
+    let links = links.at("dashboard.links").and_then(toml::Value::as_array).unwrap().clone();
+    let urls: Vec<_> = links.iter().map(|link| link["url"].as_str().unwrap()).collect();
+    for step in ["data-classifications", "data-proxies/overview", "data-proxies/encryption"] {
+        assert!(urls.iter().any(|url| url.ends_with(step)), "{step} is not among {urls:?}");
+    }
+    let keyward = Keyward::dev_with_env("qanapi", &[], &[("KEYWARD_DESTINATIONS_ALLOWED_NETWORKS", "127.0.0.1")]);
+    let own_api = Upstream::start(Scripted::json(200, r#"{"stored":true}"#));
+    let path = format!("/v1/projects/{}/destination", keyward.project());
+    keyward.control(reqwest::Method::PUT, &path, Some(json!({"url": own_api.url}))).expect(200);
+    let key = make(&keyward, "App");
+    let answer = keyward.send(&proxy(keyward.project(), &key.secret)).expect(200);
+    assert_eq!(answer.text(), r#"{"stored":true}"#);
+    let stored: Value = serde_json::from_slice(&own_api.last().body).unwrap();
+    expect_ciphertext(&stored["title"]);
 }
 
 #[test]
@@ -381,7 +410,8 @@ fn q24_a_tenants_host_does_not_open_with_another_tenants_key() {
     let made = keyward.post(&path, json!({"name": "B", "api": "tenant-b"})).expect(201).json();
     let project_b = made["project"]["id"].as_str().unwrap().to_owned();
     let (a, b) = (make(&keyward, "A"), Key::of(&create(&keyward, &project_b).expect(201)));
-    let at = |host: &str, key: &Key| keyward.send(&encrypt(&key.secret).host(host));
+    let list = |key: &Key| Request::get("/api/v3/list").with("X-Qanapi-Authorization", &key.secret);
+    let at = |host: &str, key: &Key| keyward.send(&list(key).host(host));
     at("a.qanapi.test", &a).expect(200);
     at("b.qanapi.test:443", &b).expect(200);
     assert_eq!((upstream.count(), other_upstream.count()), (1, 1));
