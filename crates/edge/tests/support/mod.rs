@@ -51,6 +51,16 @@ impl Node {
 
     /// With this contract and options changed by `change`.
     pub async fn start_with(source: &str, upstream: SocketAddr, change: impl FnOnce(&mut EdgeOptions)) -> Node {
+        Self::start_with_engine(source, upstream, EngineOptions::default(), change).await
+    }
+
+    /// The same with an engine of these options.
+    pub async fn start_with_engine(
+        source: &str,
+        upstream: SocketAddr,
+        engine: EngineOptions,
+        change: impl FnOnce(&mut EdgeOptions),
+    ) -> Node {
         let folder = tempfile::tempdir().unwrap();
         let log_keys = Arc::new(LogKeys::new(&[1; 32], &[2; 32]));
         let options = SqliteOptions::new(folder.path(), log_keys, Arc::new(SystemClock));
@@ -59,9 +69,7 @@ impl Node {
         let project = put_in_force(&world, source).await;
         let peppers = Arc::new(Peppers::new(&[(1, &[7; 32])]).unwrap());
         let clock = Arc::new(SystemClock);
-        let engine = Engine::start(Arc::clone(&world.store), Arc::clone(&peppers), clock, EngineOptions::default())
-            .await
-            .unwrap();
+        let engine = Engine::start(Arc::clone(&world.store), Arc::clone(&peppers), clock, engine).await.unwrap();
         let mut options = EdgeOptions::new(listener(), Arc::new(SystemEntropy));
         options.gateways = vec![GatewayListener { listener: listener(), api: None }];
         options.default_upstream = Some(format!("http://{upstream}"));

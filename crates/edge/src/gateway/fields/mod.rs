@@ -98,7 +98,7 @@ impl Visit<'_> {
     ) -> Result<Reply, Unfit> {
         let mode = named::mode(rules, &parts.headers)?;
         let fields = named::fields(rules, &parts.headers)?;
-        let to = named::destination(rules, &parts.headers, configured(grant))?;
+        let to = named::destination(rules, &parts.headers, grant.project().destination.as_deref())?;
         let brings_none = body.is_end_stream();
         let asks_only = matches!(parts.method, Method::GET | Method::HEAD | Method::DELETE | Method::OPTIONS);
         if let (true, true, Some(to)) = (brings_none, asks_only, &to) {
@@ -163,9 +163,4 @@ fn value_max(rules: &EncryptionRules, mode: Mode) -> usize {
         Mode::Encrypt => rules.value_max_bytes,
         Mode::Decrypt => rules.value_max_bytes.div_ceil(3) * 4 + 1024,
     }
-}
-
-/// The project's destination.
-fn configured(_grant: &Grant) -> Option<&str> {
-    None
 }

@@ -9,7 +9,7 @@ use super::{behind, retry_after};
 use crate::harness::{Key, Keyward, Reply, Request};
 
 fn encrypt(secret: &str) -> Request {
-    Request::post("/api-v1/v1/encrypt").with("X-Qanapi-Authorization", secret).json(r#"{"data":"text"}"#)
+    Request::post("/api/v2/encrypt").with("X-Qanapi-Authorization", secret).json(r#"{"data":"text"}"#)
 }
 
 fn create(keyward: &Keyward, project: &str) -> Reply {
