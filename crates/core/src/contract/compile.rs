@@ -10,6 +10,7 @@ use super::spec::{ExampleSpec, ExpirySpec, GatewaySpec, KeySpec, NameSpec, Place
 use super::{
     Acknowledgements, Contract, DashboardWords, Example, ExpiryRule, GatewayRules, KeyRules, LimitHeaders,
     NameRule, Place, Plan, ProjectRules, Refusals, RotationRules, Routes, Support, duration, is_token, plans,
+    upstreams,
 };
 use crate::scope::Scopes;
 use crate::secret::Format;
@@ -221,7 +222,7 @@ fn expiry(spec: &ExpirySpec) -> Result<ExpiryRule> {
     Ok(rule)
 }
 
-fn optional_duration(field: &str, text: Option<&str>) -> Result<Option<Duration>> {
+pub(super) fn optional_duration(field: &str, text: Option<&str>) -> Result<Option<Duration>> {
     match text {
         None | Some("none") => Ok(None),
         Some(text) => duration::parse(text).map(Some).map_err(|reason| complain(field, reason)),
@@ -283,15 +284,11 @@ fn gateway(spec: &GatewaySpec) -> Result<GatewayRules> {
             return fail("gateway.path_prefix", "is a path such as /v1, with no slash at its end");
         }
     }
-    if let Some(url) = &spec.upstream
-        && !(url.starts_with("http://") || url.starts_with("https://"))
-    {
-        return fail("gateway.upstream", "is an http or https URL");
-    }
     Ok(GatewayRules {
         hosts,
         path_prefix,
-        upstream: spec.upstream.clone(),
+        upstreams: upstreams::compile(spec)?,
+        health: upstreams::health(spec.health.as_ref())?,
         timeout: time("gateway.timeout", &spec.timeout, 60)?,
         idle_timeout: time("gateway.idle_timeout", &spec.idle_timeout, 300)?,
         body_max_bytes: spec.body_max_bytes.unwrap_or(100 * 1024 * 1024),

@@ -16,6 +16,7 @@ mod routes;
 mod rules;
 pub mod spec;
 mod tell;
+mod upstreams;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -28,6 +29,7 @@ pub use refusals::{Answer, INVALID_KEY, Refusals};
 pub use routes::{Needs, OtherRoutes, Resource, ResourceFrom, Route, Routes};
 pub use rules::{ExpiryRule, KeyRules, NameRule, RotationRefused, RotationRules};
 pub use tell::{Fact, LimitFact, LimitHeaders, Piece, Template, Told};
+pub use upstreams::HealthRules;
 
 /// A contract, complete and checked.
 #[derive(Debug, Clone)]
@@ -131,8 +133,10 @@ pub struct GatewayRules {
     pub hosts: Vec<String>,
     /// A path prefix whose requests are for this API, without a slash at its end.
     pub path_prefix: Option<String>,
-    /// The API behind.
-    pub upstream: Option<String>,
+    /// The API behind: none, one, or several alike.
+    pub upstreams: Vec<String>,
+    /// How it is looked whether they are well.
+    pub health: Option<HealthRules>,
     /// How long the upstream may take to begin its answer.
     pub timeout: Duration,
     /// How long a stream may stay silent.

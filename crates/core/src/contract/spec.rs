@@ -339,6 +339,10 @@ pub struct GatewaySpec {
     pub path_prefix: Option<String>,
     /// The API behind: an http or https URL.
     pub upstream: Option<String>,
+    /// The same where there are several alike.
+    pub upstreams: Option<Vec<String>>,
+    /// How it is looked whether they are well.
+    pub health: Option<HealthSpec>,
     /// How long the upstream may take to begin its answer.
     pub timeout: Option<String>,
     /// How long a stream may stay silent.
@@ -347,6 +351,22 @@ pub struct GatewaySpec {
     pub body_max_bytes: Option<u64>,
     /// The most bytes of a body that are read for a resource.
     pub inspect_max_bytes: Option<u64>,
+}
+
+/// How it is looked whether upstreams are well.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HealthSpec {
+    /// The path that is asked for.
+    pub path: Option<String>,
+    /// How often.
+    pub interval: Option<String>,
+    /// How long an answer may take.
+    pub timeout: Option<String>,
+    /// So many bad answers in a row make an upstream unhealthy.
+    pub unhealthy_after: Option<u32>,
+    /// So many good answers in a row make it healthy again.
+    pub healthy_after: Option<u32>,
 }
 
 /// A documented request.

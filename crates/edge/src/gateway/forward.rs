@@ -15,7 +15,7 @@ use super::Visit;
 use crate::asking::{credential, forwarded, headers};
 use crate::reply::{Content, Reply, X_REQUEST_ID};
 use crate::serve::lifeline::BodyFault;
-use crate::upstream::{Failure, RequestBody, Upstream, UpstreamBody};
+use crate::upstream::{Failure, RequestBody, Sent, Upstream, UpstreamBody};
 
 impl Visit<'_> {
     /// Forwards a request that was granted.
@@ -25,24 +25,35 @@ impl Visit<'_> {
         parts: &mut Parts,
         body: RequestBody,
     ) -> Result<Reply, Refusal> {
-        let upstream = self.served.upstream.as_ref().ok_or(Refusal::UpstreamUnreachable)?;
+        let chosen = self.served.upstreams.as_ref().ok_or(Refusal::UpstreamUnreachable)?.choose();
+        let upstream = chosen.upstream();
         if let Some(protocol) = headers::upgrade(parts) {
             // In a box, like all that is rare: what a request does not need must not make its future larger.
             return Box::pin(self.forward_upgrade(grant, upstream, parts, protocol)).await;
         }
         let request = self.outbound(grant, upstream, parts, body)?;
-        self.exchange(upstream, request).await
+        let timeout = self.served.contract().gateway.timeout;
+        self.passed_on(chosen.send(request, timeout, &self.turn.lifeline).await)
     }
 
-    /// Sends a request as it is, and gives its answer as the caller gets it.
+    /// Sends a request as it is to this upstream and no other, and gives its answer as the caller gets it.
     pub(super) async fn exchange(
         &self,
         upstream: &Arc<Upstream>,
         request: Request<RequestBody>,
     ) -> Result<Reply, Refusal> {
+        let timeout = self.served.contract().gateway.timeout;
+        let sent = upstream.send(request, timeout, &self.turn.lifeline).await;
+        self.passed_on(match sent {
+            Ok((answer, connection)) => Ok((answer, connection, upstream)),
+            Err((failure, _)) => Err(failure),
+        })
+    }
+
+    /// The answer as the caller gets it.
+    fn passed_on(&self, sent: Result<Sent<'_>, Failure>) -> Result<Reply, Refusal> {
         let gateway = &self.served.contract().gateway;
-        let sent = upstream.send(request, gateway.timeout, &self.turn.lifeline).await;
-        let (answer, connection) = sent.map_err(|failure| self.refusal_of(failure))?;
+        let (answer, connection, upstream) = sent.map_err(|failure| self.refusal_of(failure))?;
         if answer.status() == StatusCode::SWITCHING_PROTOCOLS || !headers::is_clear(answer.headers()) {
             return Err(self.refusal_of(Failure::Unreachable));
         }

@@ -13,20 +13,20 @@ use tokio::sync::Semaphore;
 use crate::asking::entrance::{Entrance, Wall, begins_with};
 use crate::serve::lifeline::Lifelines;
 use crate::tls::UpstreamTls;
-use crate::upstream::{Address, Upstream};
+use crate::upstream::{Address, Group, Health, Upstream};
 
 /// An API ready for serving.
 #[derive(Debug)]
 pub(crate) struct Served {
     pub entrance: Entrance,
-    pub upstream: Option<Arc<Upstream>>,
+    pub upstreams: Option<Group>,
 }
 
 impl Served {
-    fn new(in_force: &Arc<ApiInForce>, upstream: Option<Arc<Upstream>>) -> Self {
-        let has_base = upstream.as_ref().is_some_and(|upstream| !upstream.address.base_path.is_empty());
+    fn new(in_force: &Arc<ApiInForce>, upstreams: Option<Group>) -> Self {
+        let has_base = upstreams.as_ref().is_some_and(Group::has_base_path);
         let wall = if has_base { Wall::BasePath } else { Wall::None };
-        Served { entrance: Entrance::new(in_force, "gateway", wall), upstream }
+        Served { entrance: Entrance::new(in_force, "gateway", wall), upstreams }
     }
 
     /// The contract in force.
@@ -94,11 +94,26 @@ fn without_port(host: &str) -> &str {
 /// What the operator sets beside the contracts: where upstreams are, and the API of requests that nothing else tells.
 #[derive(Debug, Clone)]
 pub(crate) struct Overrides {
-    pub by_api: BTreeMap<ApiName, Address>,
+    pub by_api: BTreeMap<ApiName, Vec<Address>>,
     pub default: Option<Address>,
     pub default_api: Option<ApiName>,
     /// For connections to upstreams.
     pub room: Arc<Semaphore>,
+}
+
+impl Overrides {
+    /// Where an API's upstreams are.
+    pub fn addresses(&self, api: &ApiInForce) -> Vec<Address> {
+        if let Some(set) = self.by_api.get(&api.name) {
+            return set.clone();
+        }
+        let read = |url: &String| {
+            let address = url.parse::<Address>();
+            address.inspect_err(|error| tracing::warn!(api = %api.name, "the contract's upstream {error}")).ok()
+        };
+        let own: Vec<_> = api.contract.gateway.upstreams.iter().filter_map(read).collect();
+        if own.is_empty() { self.default.iter().cloned().collect() } else { own }
+    }
 }
 
 /// The table a worker serves by, made anew when a contract is put in force.
@@ -106,13 +121,19 @@ pub(crate) struct Overrides {
 pub(crate) struct Tables {
     overrides: Arc<Overrides>,
     upstream_tls: UpstreamTls,
+    health: Arc<Health>,
     lifelines: Arc<Lifelines>,
     current: Mutex<Option<Arc<Table>>>,
 }
 
 impl Tables {
-    pub fn new(overrides: Arc<Overrides>, upstream_tls: UpstreamTls, lifelines: Arc<Lifelines>) -> Self {
-        Tables { overrides, upstream_tls, lifelines, current: Mutex::default() }
+    pub fn new(
+        overrides: Arc<Overrides>,
+        upstream_tls: UpstreamTls,
+        health: Arc<Health>,
+        lifelines: Arc<Lifelines>,
+    ) -> Self {
+        Tables { overrides, upstream_tls, health, lifelines, current: Mutex::default() }
     }
 
     /// The table of the contracts in force.
@@ -133,7 +154,7 @@ impl Tables {
     pub fn upstreams(&self) -> Vec<Arc<Upstream>> {
         let current = self.current.lock();
         let served = current.iter().flat_map(|table| table.by_name.values());
-        served.filter_map(|served| served.upstream.clone()).collect()
+        served.filter_map(|served| served.upstreams.as_ref()).flat_map(Group::upstreams).cloned().collect()
     }
 
     fn make(&self, apis: Arc<BTreeMap<ApiName, Arc<ApiInForce>>>, before: Option<&Table>) -> Table {
@@ -162,20 +183,17 @@ impl Tables {
         if let Some(before) = before.filter(|before| Arc::ptr_eq(&before.entrance.in_force, api)) {
             return Arc::clone(before);
         }
-        let own = || {
-            let url = api.contract.gateway.upstream.as_deref()?;
-            let address = url.parse::<Address>();
-            address.inspect_err(|error| tracing::warn!(api = %api.name, "the contract's upstream {error}")).ok()
-        };
-        let address =
-            self.overrides.by_api.get(&api.name).cloned().or_else(own).or_else(|| self.overrides.default.clone());
-        let upstream = address.map(|address| {
-            let kept = before.and_then(|before| before.upstream.clone()).filter(|kept| kept.address == address);
-            kept.unwrap_or_else(|| {
+        let upstream = |address: Address| {
+            let kept = before.and_then(|before| before.upstreams.as_ref()).into_iter().flat_map(Group::upstreams);
+            let standing = self.health.standing(&api.name, &address);
+            let kept = kept.into_iter().find(|kept| kept.address == address).cloned();
+            let new = || {
                 let (lifelines, room) = (Arc::clone(&self.lifelines), Arc::clone(&self.overrides.room));
                 Upstream::new(address, self.upstream_tls.clone(), lifelines, room)
-            })
-        });
-        Arc::new(Served::new(api, upstream))
+            };
+            (kept.unwrap_or_else(new), standing)
+        };
+        let upstreams = self.overrides.addresses(api).into_iter().map(upstream).collect();
+        Arc::new(Served::new(api, Group::new(&api.name, upstreams)))
     }
 }

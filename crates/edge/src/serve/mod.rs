@@ -24,7 +24,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use keyward_core::clock::Entropy;
 use keyward_core::id::ApiName;
-use keyward_verify::Engine;
+use keyward_verify::{ApiInForce, Engine};
 use tokio::sync::{Semaphore, mpsc};
 
 use self::worker::{Arrival, Door, DoorKind, Stop, Worker};
@@ -33,7 +33,7 @@ use crate::gateway::{Gateway, Overrides, Tables};
 use crate::proxies::{Proxies, ProxyTrust};
 use crate::request_id::RequestIds;
 use crate::tls::{self, ServerTls, TlsError, UpstreamTls};
-use crate::upstream::{Address, DestinationOptions, Destinations, NotAnAddress};
+use crate::upstream::{Address, DestinationOptions, Destinations, Health, NotAnAddress, check_health};
 
 /// How much a caller may ask of a connection. The defaults are for the open internet.
 #[derive(Debug, Clone, Copy)]
@@ -90,8 +90,8 @@ pub struct EdgeOptions {
     pub check: TcpListener,
     /// The listeners of the gateway.
     pub gateways: Vec<GatewayListener>,
-    /// Where an API's upstream is, instead of where its contract says: http or https URLs.
-    pub upstreams: BTreeMap<ApiName, String>,
+    /// Where an API's upstreams are, instead of where its contract says: http or https URLs, with one path.
+    pub upstreams: BTreeMap<ApiName, Vec<String>>,
     /// Where the upstream is of APIs for which nothing else says.
     pub default_upstream: Option<String>,
     /// The API of requests that neither listener nor host nor path tells; the only one there is where none.
@@ -151,6 +151,12 @@ pub enum EdgeError {
         /// What is wrong with it.
         error: NotAnAddress,
     },
+    /// A request is sent to another upstream as it stands.
+    #[error("the upstreams of {api} have different paths: they are alike but for their host")]
+    UpstreamPaths {
+        /// The API whose upstreams they are.
+        api: ApiName,
+    },
     /// TLS to upstreams cannot be spoken.
     #[error("TLS to upstreams {0}")]
     Tls(#[from] TlsError),
@@ -188,12 +194,18 @@ pub fn start(options: EdgeOptions, engine: Arc<Engine>) -> Result<Edge, EdgeErro
     }
     let mut edge = Edge { check, gateways, stop: Stop::default(), threads: Vec::new(), ended: Vec::new() };
     let trusted_proxies: Arc<[IpNet]> = options.trusted_proxies.into();
+    let health: Arc<Health> = Arc::default();
     let mut workers = Vec::new();
     for number in 0..worker_count(options.workers) {
         let (sender, arrivals) = mpsc::unbounded_channel();
         let worker = |lifelines: Arc<lifeline::Lifelines>| Worker {
             gateway: Gateway::new(
-                Tables::new(Arc::clone(&overrides), upstream_tls.clone(), Arc::clone(&lifelines)),
+                Tables::new(
+                    Arc::clone(&overrides),
+                    upstream_tls.clone(),
+                    Arc::clone(&health),
+                    Arc::clone(&lifelines),
+                ),
                 Destinations::new(
                     options.destinations.clone(),
                     &public_tls,
@@ -217,6 +229,9 @@ pub fn start(options: EdgeOptions, engine: Arc<Engine>) -> Result<Edge, EdgeErro
         edge.spawn(format!("keyward-edge-{number}"), move || worker::run(worker, arrivals, stop))?;
         workers.push(sender);
     }
+    let addresses = move |api: &ApiInForce| overrides.addresses(api);
+    let stop = edge.stop.gently.clone();
+    edge.spawn("keyward-health".into(), move || check_health(health, engine, addresses, upstream_tls, stop))?;
     let (stop, cap) = (edge.stop.clone(), options.caps.connections_max);
     edge.spawn("keyward-accept".into(), move || accept::run(listeners, workers, cap, stop))?;
     Ok(edge)
@@ -304,7 +319,13 @@ fn overrides(options: &EdgeOptions) -> Result<Overrides, EdgeError> {
             error,
         })
     };
-    let by_api = options.upstreams.iter().map(|(api, url)| Ok((api.clone(), parse(Some(api), url)?)));
+    let by_api = options.upstreams.iter().map(|(api, urls)| {
+        let addresses: Vec<_> = urls.iter().map(|url| parse(Some(api), url)).collect::<Result<_, _>>()?;
+        match addresses.iter().all(|address| address.base_path == addresses[0].base_path) {
+            true => Ok((api.clone(), addresses)),
+            false => Err(EdgeError::UpstreamPaths { api: api.clone() }),
+        }
+    });
     Ok(Overrides {
         by_api: by_api.collect::<Result<_, EdgeError>>()?,
         default: options.default_upstream.as_deref().map(|url| parse(None, url)).transpose()?,

@@ -7,7 +7,7 @@ use http::HeaderValue;
 use http::uri::{PathAndQuery, Scheme, Uri};
 
 /// An upstream's address.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Address {
     pub(crate) host: String,
     pub(crate) port: u16,

@@ -33,9 +33,10 @@ pub(crate) struct Connection {
 }
 
 /// Why a request got no answer, and the request itself where nothing of it was sent.
-type Unsent = (Failure, Option<Box<Request<RequestBody>>>);
+pub(crate) type Unsent = (Failure, Option<Box<Request<RequestBody>>>);
 
-fn builder() -> http1::Builder {
+/// How connections to upstreams are begun.
+pub(super) fn builder() -> http1::Builder {
     let mut builder = http1::Builder::new();
     builder.max_buf_size(BUFFER_MAX).max_header_size(ANSWER_HEADER_BYTES_MAX);
     builder

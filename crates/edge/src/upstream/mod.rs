@@ -1,13 +1,16 @@
 //! The API behind the gateway: its address, its connections, and bodies on their way to it and back.
 //!
 //! Each worker has its own connections to each upstream. A request takes the one that rested the shortest,
-//! or opens another; none is shared while a request is under way. Nothing is sent twice: a request goes out
-//! again only where nothing of it was written to a connection that turned out to be closed.
+//! or opens another; none is shared while a request is under way. To one upstream nothing is sent twice: a request
+//! goes out again only where nothing of it was written to a connection that turned out to be closed. Which of
+//! several upstreams it goes to, and whether another is asked when it gives no answer, is `group`'s.
 
 mod address;
 mod body;
 mod connection;
 mod destination;
+mod group;
+mod health;
 mod relay;
 mod socket;
 
@@ -22,8 +25,11 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 pub use address::{Address, NotAnAddress};
 pub(crate) use body::{Pace, RequestBody, Unforwardable, UpstreamBody};
 pub(crate) use connection::Connection;
+pub(crate) use connection::Unsent;
 pub use destination::{DestinationOptions, Resolve, SystemResolver};
 pub(crate) use destination::{Destinations, Unreached};
+pub(crate) use group::{Group, Sent};
+pub(crate) use health::{Health, run as check_health};
 
 use crate::serve::lifeline::{Lifeline, Lifelines, Party, TICK};
 use crate::tls::UpstreamTls;
@@ -68,27 +74,40 @@ impl Upstream {
         Arc::new(Upstream { address, tls, lifelines, room, resting: Mutex::default() })
     }
 
+    /// The tick it is.
+    pub fn now(&self) -> u32 {
+        self.lifelines.now()
+    }
+
     /// Sends a request and gives the head of its answer, with the connection that its body comes on.
+    ///
+    /// # Errors
+    /// Why there is no answer, and the request where nothing of it was sent.
     pub async fn send(
         self: &Arc<Self>,
         mut request: Request<RequestBody>,
         timeout: Duration,
         lifeline: &Lifeline,
-    ) -> Result<(Response<Incoming>, Box<Connection>), Failure> {
+    ) -> Result<(Response<Incoming>, Box<Connection>), Unsent> {
         while let Some(mut connection) = self.take() {
             lifeline.expect(Party::Upstream, timeout);
             match connection.send(request, lifeline).await {
                 Ok(answer) => return Ok((answer, connection)),
                 Err((Failure::Unreachable, Some(unsent))) => request = *unsent,
-                Err((failure, _)) => return Err(failure),
+                Err(failed) => return Err(failed),
             }
         }
+        // That there is no room is nothing that the upstream did.
+        let room = self.room().map_err(|failure| (failure, None))?;
         let mut connection =
-            Box::pin(limited(timeout, Connection::open(&self.address, &self.tls, self.room()?))).await?;
+            match Box::pin(limited(timeout, Connection::open(&self.address, &self.tls, room))).await {
+                Ok(connection) => connection,
+                Err(failure) => return Err((failure, Some(Box::new(request)))),
+            };
         lifeline.expect(Party::Upstream, timeout);
         match connection.send(request, lifeline).await {
             Ok(answer) => Ok((answer, connection)),
-            Err((failure, _)) => Err(failure),
+            Err(failed) => Err(failed),
         }
     }
 

@@ -190,7 +190,7 @@ pub static SETTINGS: &[Setting] = &[
         None,
         Kind::ApiUrls,
         "",
-        "where the API behind is, whatever its contract says: API=URL",
+        "where the API behind is, whatever its contract says: API=URL; several of an API are several upstreams",
     ),
     setting(
         "gateway.trusted_proxies",

@@ -145,13 +145,14 @@ impl Kind {
         }
     }
 
-    /// `API=…` pairs, each API once.
+    /// `API=…` pairs: an address each API once, a URL as often as it has upstreams.
     fn pairs<'a>(self, items: impl Iterator<Item = &'a str>) -> Result<Value, String> {
         let mut split: Vec<(ApiName, &str)> = Vec::new();
         for item in items {
             let (api, of) = item.split_once('=').ok_or_else(|| format!("expected {}", self.expected()))?;
             let api: ApiName = api.trim().parse().map_err(|error| format!("\"{item}\": {error}"))?;
-            if split.iter().any(|(other, _)| *other == api) {
+            let is_several = matches!(self, Kind::ApiUrls);
+            if split.iter().any(|(other, url)| *other == api && (!is_several || *url == of.trim())) {
                 return Err(format!("{api} stands there twice"));
             }
             split.push((api, of.trim()));

@@ -78,7 +78,9 @@ impl DataPlane {
         for (api, bound) in sockets.further {
             options.gateways.push(GatewayListener { listener: into_std(bound)?, api: Some(api) });
         }
-        options.upstreams = config.gateway_upstreams().into_iter().collect();
+        for (api, url) in config.gateway_upstreams() {
+            options.upstreams.entry(api).or_default().push(url);
+        }
         options.default_upstream = upstream;
         options.default_api = config.gateway_api();
         options.workers = config.gateway_workers();
