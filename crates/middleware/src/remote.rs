@@ -12,6 +12,19 @@ use crate::service::{Head, Permit, Verdict, unavailable};
 const SECRET: HeaderName = HeaderName::from_static("x-keyward-proxy-secret");
 const REFUSAL: &str = "x-keyward-refusal";
 const OURS: &str = "x-keyward-";
+/// The target without a credential in its query.
+const TARGET: &str = "x-keyward-target";
+/// Headers that hold the credential, or pass for ours.
+const TO_REMOVE: &str = "x-envoy-auth-headers-to-remove";
+/// What a request is marked with; what else a node tells is for the caller.
+const IDENTITY: [&str; 6] = [
+    "x-keyward-key-id",
+    "x-keyward-project",
+    "x-keyward-organization",
+    "x-keyward-plan",
+    "x-keyward-scopes",
+    "x-keyward-request-id",
+];
 /// What a node may take to answer before the request is refused.
 const TIMEOUT: Duration = Duration::from_secs(2);
 /// A refusal longer than this is none of a contract's.
@@ -147,15 +160,24 @@ async fn read(answer: reqwest::Response) -> Result<Verdict, &'static str> {
 
 fn granted(mut headers: HeaderMap) -> Option<Verdict> {
     let caller = Caller::told(&headers)?;
-    let is_ours = |name: &HeaderName| name.as_str().starts_with(OURS);
-    let of_ours = headers.iter().filter(|(name, _)| is_ours(name));
-    let identity = of_ours.map(|(name, value)| (name.clone(), value.clone())).collect();
-    remove(&mut headers, |name| is_ours(name) || is_of_the_answer(name) || *name == header::CONTENT_TYPE);
+    let identity = IDENTITY.iter().filter_map(|&name| {
+        let value = headers.get(name)?.clone();
+        Some((HeaderName::from_static(name), value))
+    });
+    let identity: HeaderMap = identity.collect();
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    let query = text(TARGET)?.split_once('?').map_or("", |(_, query)| query).to_owned();
+    let remove_from_request =
+        text(TO_REMOVE).unwrap_or_default().split(',').filter_map(|name| name.trim().parse().ok()).collect();
+    let is_for_us = |name: &str| identity.contains_key(name) || name == TARGET || name == TO_REMOVE;
+    remove(&mut headers, |name| {
+        is_for_us(name.as_str()) || is_of_the_answer(name) || *name == header::CACHE_CONTROL
+    });
     Some(Verdict::Granted(Box::new(Permit {
         caller,
         identity,
-        remove: Vec::new(),
-        query: None,
+        remove: remove_from_request,
+        query: Some(query),
         exchange: None,
         tell: headers,
         granted: None,

@@ -156,7 +156,9 @@ impl Permit {
             parts.headers.remove(name);
         }
         parts.headers.extend(std::mem::take(&mut self.identity));
-        if let Some(query) = self.query.take() {
+        if let Some(query) = self.query.take()
+            && parts.uri.query().is_some_and(|before| before != query)
+        {
             set_query(&mut parts.uri, &query);
         }
         parts.extensions.insert(self.caller.clone());
