@@ -198,6 +198,8 @@ def serve_all(bench):
         TARGET / "keyward", "dev", "--json", "--dir", bench.folder / "keyward", "--preset", "standard", "--log-level", "warn",
         "--upstream", f"http://127.0.0.1:{ports['upstream']}", "--listen", any_port, "--check-listen", any_port,
         "--gateway-listen", any_port, stdout=subprocess.PIPE,
+        # The nginx beside it asks by forward-auth.
+        env={**os.environ, "KEYWARD_CHECK_ASKING_PROXIES": "127.0.0.1/32"},
     )
     line = keyward.stdout.readline()
     if not line:

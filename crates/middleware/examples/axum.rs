@@ -1,14 +1,12 @@
 //! An API on axum whose keys a Keyward node checks.
 //!
-//! Start a node and put the secret of its proxies into a file that both can read, then:
-//!
 //! ```text
-//! cargo run --release -- dev                          # says where check listens and what the API is called
+//! KEYWARD_CHECK_ASKING_PROXIES=127.0.0.1/32 cargo run --release -- dev     # says where check listens; this machine may ask
 //! CHECK=http://127.0.0.1:7701 API=standard cargo run -p keyward-middleware --example axum
 //! curl -H "Authorization: Bearer $KEY" http://127.0.0.1:3000/whoami
 //! ```
 //!
-//! `SECRET` is what the node's setting `check.proxy_secret_file` holds; empty where its `check.trusted_proxies` has this
+//! `SECRET` is what the node's setting `check.proxy_secret_file` holds; empty where its `check.asking_proxies` has this
 //! machine's network.
 
 use std::error::Error;

@@ -8,7 +8,10 @@
 //! let node = Remote::new("http://127.0.0.1:7701", "scrape", "the proxy secret")?;
 //! let app: axum::Router = axum::Router::new()
 //!     .route("/whoami", axum::routing::get(|caller: axum::Extension<Caller>| async move { caller.project.to_string() }))
-//!     .layer(KeywardLayer::new(node));
+//!     .layer(KeywardLayer::new(node).peers(
+//!         |extensions| extensions.get::<axum::extract::ConnectInfo<std::net::SocketAddr>>().map(|peer| peer.0.ip()),
+//!         Vec::new(),
+//!     ));
 //! # Ok(())
 //! # }
 //! ```
@@ -23,7 +26,11 @@
 //! can be decided the answer is 503, never a guess. Nothing is kept: a key that was taken away is refused with the next
 //! request.
 //!
-//! What is deliberately absent: routes whose resource stands in the body (a layer does not read bodies: such a request of
+//! Where the layer stands below a `nest`ed router it decides on the path that is left: the contract's routes are of the whole
+//! path, so put it around the outermost router.
+//!
+//! What is deliberately absent: upgraded connections (a WebSocket would outlive its key: such an answer becomes 501 in process;
+//! put the gateway in front of those); routes whose resource stands in the body (a layer does not read bodies: such a request of
 //! a limited key is refused), answers that the contract gives itself, field encryption. The gateway does these.
 #![warn(missing_docs)]
 

@@ -58,7 +58,7 @@ pub enum NotANode {
 
 impl Remote {
     /// Asks the node whose check listener is at `check_url` about requests to `api`. `proxy_secret` is what its setting
-    /// `check.proxy_secret_file` holds; empty where this machine's network is in its `check.trusted_proxies`.
+    /// `check.proxy_secret_file` holds; empty where this machine's network is in its `check.asking_proxies`.
     ///
     /// # Errors
     /// [`NotANode`] where one of them is none.
@@ -144,7 +144,7 @@ async fn read(answer: reqwest::Response) -> Result<Verdict, &'static str> {
         return granted(headers).ok_or("it does not tell who calls");
     }
     if !headers.contains_key(REFUSAL) {
-        return Err("it is no refusal of a contract: is this server trusted (check.trusted_proxies, \
+        return Err("it is no refusal of a contract: is this server trusted (check.asking_proxies, \
                     check.proxy_secret_file), and the API's name right?");
     }
     if answer.content_length().is_none_or(|length| length > REFUSAL_BYTES_MAX) {

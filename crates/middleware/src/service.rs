@@ -91,7 +91,8 @@ pub struct Keyward<S> {
 
 impl KeywardLayer {
     /// Asks an [`InProcess`] engine or a [`Remote`] node. Where requests come from is not known unless
-    /// [`KeywardLayer::peers`] tells: keys that are limited to networks are refused then.
+    /// [`KeywardLayer::peers`] tells: without it keys that are limited to networks are refused, and all callers count as one where
+    /// failed authentication and rates are counted by address.
     pub fn new(verifier: impl Into<Verifier>) -> Self {
         let peer_of: PeerOf = Arc::new(|_| None);
         KeywardLayer(Arc::new(Shared { verifier: verifier.into(), peer_of, trusted_proxies: Vec::new() }))
@@ -189,11 +190,21 @@ fn set_query(uri: &mut Uri, query: &str) {
 pub(crate) fn unavailable() -> Response<Bytes> {
     let body =
         r#"{"title":"unavailable","status":503,"code":"unavailable","detail":"Keys cannot be checked right now."}"#;
+    let mut response = problem(StatusCode::SERVICE_UNAVAILABLE, body);
+    response.headers_mut().insert("retry-after", HeaderValue::from_static("1"));
+    response
+}
+
+/// The answer in place of an upgrade, after which nothing here could end the connection with its key.
+fn not_upgraded() -> Response<Bytes> {
+    let body = r#"{"title":"not upgraded","status":501,"code":"upgrade_unsupported","detail":"Connections are not upgraded here."}"#;
+    problem(StatusCode::NOT_IMPLEMENTED, body)
+}
+
+fn problem(status: StatusCode, body: &'static str) -> Response<Bytes> {
     let mut response = Response::new(Bytes::from_static(body.as_bytes()));
-    *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
-    for (name, value) in
-        [("content-type", "application/problem+json"), ("cache-control", "no-store"), ("retry-after", "1")]
-    {
+    *response.status_mut() = status;
+    for (name, value) in [("content-type", "application/problem+json"), ("cache-control", "no-store")] {
         response.headers_mut().insert(name, HeaderValue::from_static(value));
     }
     response
@@ -246,6 +257,10 @@ where
         }
     };
     let mut response = answered?;
+    if exchange.is_some() && response.status() == StatusCode::SWITCHING_PROTOCOLS {
+        tracing::warn!("an upgrade was refused: what follows it would outlive the key");
+        return Ok(not_upgraded().map(Held::refusal));
+    }
     let status = response.status();
     permit.tell(response.headers_mut(), status);
     Ok(response.map(|body| Held::served(body, exchange)))

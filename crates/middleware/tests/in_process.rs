@@ -168,3 +168,13 @@ async fn a_handler_under_way_is_dropped_when_its_key_is_revoked() {
     node.revoke(key.id).await;
     assert_eq!(asked.await.unwrap().unwrap().status(), StatusCode::UNAUTHORIZED);
 }
+
+#[tokio::test]
+async fn l09_an_upgrade_that_would_outlive_its_key_is_refused() {
+    let node = Node::start("standard", NOWHERE).await;
+    let key = node.key().await;
+    let handler = || async { StatusCode::SWITCHING_PROTOCOLS };
+    let app = Router::new().route("/socket", get(handler)).layer(layer(&node));
+    let (answer, body) = ask(&app, bearing(&key.secret, "/socket")).await;
+    assert_eq!(answer.status(), StatusCode::NOT_IMPLEMENTED, "{body}");
+}
