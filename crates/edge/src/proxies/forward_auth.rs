@@ -141,7 +141,7 @@ fn grant(granted: &Granted, asked: &Asked<'_>, kind: Kind, request_id: &HeaderVa
     granted.tell_upstream(told, request_id);
     told.insert(X_REQUEST_ID, request_id.clone());
     if kind != Kind::KeepsQuery
-        && let Ok(target) = HeaderValue::try_from(target(granted, asked))
+        && let Ok(target) = HeaderValue::try_from(harmless(target(granted, asked)))
     {
         told.insert(TARGET, target);
     }
@@ -157,13 +157,21 @@ fn grant(granted: &Granted, asked: &Asked<'_>, kind: Kind, request_id: &HeaderVa
     fresh(reply)
 }
 
+/// The target without the credential. Where nothing is left of a query, its question mark stays: a proxy that rewrites to a
+/// target without one keeps the query that came.
 fn target(granted: &Granted, asked: &Asked<'_>) -> String {
-    let stripped = asked.query.and_then(|query| granted.stripped_query(query));
-    let is_emptied = stripped.as_deref() == Some("");
-    match stripped.as_deref().or(asked.query) {
-        Some(query) if !is_emptied => format!("{}?{query}", asked.path),
-        _ => asked.path.to_owned(),
+    match asked.query {
+        None => asked.path.to_owned(),
+        Some(query) => match granted.stripped_query(query) {
+            Some(stripped) => format!("{}?{stripped}", asked.path),
+            None => format!("{}?{query}", asked.path),
+        },
     }
+}
+
+/// With braces escaped: Caddy would read what stands between them as a placeholder of its own.
+fn harmless(target: String) -> String {
+    if target.contains(['{', '}']) { target.replace('{', "%7B").replace('}', "%7D") } else { target }
 }
 
 fn denied(denied: Denied, kind: Kind) -> Reply {

@@ -117,7 +117,7 @@ impl Unanswered {
             Unanswered::Untrusted => (
                 StatusCode::FORBIDDEN,
                 "forbidden",
-                "Only proxies that check.trusted_proxies lists, or that show the secret, may ask here.",
+                "Only proxies that check.asking_proxies lists, or that show the secret, may ask here.",
             ),
             Unanswered::NoSuchApi => (StatusCode::NOT_FOUND, "not_found", "There is no such API."),
             Unanswered::NoSuchRefusal => (StatusCode::NOT_FOUND, "not_found", "There is no refusal of this code."),

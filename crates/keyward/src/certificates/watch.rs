@@ -53,9 +53,6 @@ impl Watch {
     /// Looks until `stop`.
     pub async fn run(self, clock: Arc<dyn Clock>, stop: CancellationToken) {
         let Watch(mut watched) = self;
-        if watched.is_empty() {
-            return;
-        }
         let mut hangups = match signal(SignalKind::hangup()) {
             Ok(hangups) => hangups,
             Err(error) => {
@@ -63,6 +60,11 @@ impl Watch {
                 return;
             }
         };
+        if watched.is_empty() {
+            // Nothing to look at; but a SIGHUP, which the log's rotation may send, must not end the process.
+            stop.cancelled().await;
+            return;
+        }
         loop {
             let is_asked = tokio::select! {
                 () = stop.cancelled() => return,

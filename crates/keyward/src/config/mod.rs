@@ -288,7 +288,7 @@ impl Config {
 
     /// Networks of proxies that may ask on behalf of callers.
     pub fn asking_proxies(&self) -> Vec<IpNet> {
-        self.networks("check.trusted_proxies")
+        self.networks("check.asking_proxies")
     }
 
     /// The file with what other proxies show instead.

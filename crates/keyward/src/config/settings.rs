@@ -100,7 +100,7 @@ pub static SETTINGS: &[Setting] = &[
         "the address that services ask whether a key may do something: /v1/verify",
     ),
     setting(
-        "check.trusted_proxies",
+        "check.asking_proxies",
         None,
         Kind::Networks,
         "",

@@ -85,6 +85,11 @@ fn same_decision_at_every_door_for_a_key_in_a_header_or_the_query() {
     let cases = [
         case("a valid key", with(&full.secret), Passes),
         case("one in the query", get().query("api_key", &full.secret), Passes),
+        case(
+            "the only one in the query",
+            Request::get("/v1/org/categories").query("api_key", &full.secret),
+            Passes,
+        ),
         case("one among others in the query", get().query("api_key", &full.secret).query("b", "%2F"), Passes),
         case("none", get(), Refused("missing_key")),
         case(

@@ -6,7 +6,7 @@ use crate::harness::{Keyward, Request, Scripted, Upstream, eventually};
 use super::proxy::{Around, Kind, Proxy};
 
 /// The proxies that are trusted in these stories. Loopback has many addresses.
-pub const TRUSTED: (&str, &str) = ("KEYWARD_CHECK_TRUSTED_PROXIES", "127.0.0.1/32");
+pub const TRUSTED: (&str, &str) = ("KEYWARD_CHECK_ASKING_PROXIES", "127.0.0.1/32");
 
 pub struct World {
     pub keyward: Keyward,
