@@ -150,7 +150,7 @@ async fn a_first_data_key_is_made_once_however_many_ask_at_once() {
     // What one sealed the other opens, also when it held another state of the keys.
     let text = nodes[0].current_data_key(project).await.unwrap().seal(PLACE, b"x", &SystemEntropy);
     let id = Sealed::parse(&text, PLACE.marker).unwrap().key_id();
-    assert_eq!(opened(&*nodes[1].data_key(project, id).await.unwrap(), &text).unwrap(), b"x");
+    assert_eq!(opened(&nodes[1].data_key(project, id).await.unwrap(), &text).unwrap(), b"x");
 }
 
 #[tokio::test]
@@ -164,10 +164,10 @@ async fn after_a_rotation_the_new_key_seals_and_the_old_one_opens() {
     place.rotate(&node, &place.site.project).await;
     let new = node.current_data_key(project).await.unwrap();
     assert_ne!(new.id(), old.id());
-    assert_eq!(opened(&*node.data_key(project, old.id()).await.unwrap(), &text).unwrap(), b"x");
+    assert_eq!(opened(&node.data_key(project, old.id()).await.unwrap(), &text).unwrap(), b"x");
     // The other has not heard of it yet; what the new key sealed opens there all the same.
     let newer = new.seal(PLACE, b"y", &SystemEntropy);
-    assert_eq!(opened(&*other.data_key(project, new.id()).await.unwrap(), &newer).unwrap(), b"y");
+    assert_eq!(opened(&other.data_key(project, new.id()).await.unwrap(), &newer).unwrap(), b"y");
 }
 
 #[tokio::test]
@@ -318,7 +318,7 @@ async fn c04_what_was_sealed_before_during_and_after_wrapping_anew_opens() {
         let fresh = place.node().await;
         for (project, text) in &texts {
             let id = Sealed::parse(text, PLACE.marker).unwrap().key_id();
-            assert_eq!(opened(&*fresh.data_key(*project, id).await.unwrap(), text).unwrap(), b"x");
+            assert_eq!(opened(&fresh.data_key(*project, id).await.unwrap(), text).unwrap(), b"x");
         }
         fresh.stop().await;
     }

@@ -51,8 +51,12 @@ pub(crate) struct DataKeys {
     /// What this node is called, for the log.
     node: String,
     /// Lanes that look-ups queue in: of many that ask for the same at once one reads.
-    lanes: Vec<tokio::sync::Mutex<()>>,
+    lanes: Vec<tokio::sync::Mutex<LastFailure>>,
 }
+
+/// Of which project a look-up failed last, and when. Whoever waited for it by then is told the same: a queue must not try
+/// one after the other what takes seconds to fail.
+type LastFailure = Option<(ProjectId, i64)>;
 
 /// Which of so many parts a project belongs to.
 fn part_of(project: ProjectId, parts: usize) -> usize {
@@ -124,7 +128,10 @@ impl Engine {
         if let Some(key) = self.data_keys.held.current(project, self.clock.boottime_nanos()) {
             return Ok(key);
         }
-        let _lane = self.data_keys.lanes[part_of(project, LANES)].lock().await;
+        self.in_lane(project, self.find_current(project)).await
+    }
+
+    async fn find_current(&self, project: ProjectId) -> Result<Arc<DataKey>, NoDataKey> {
         for _ in 0..TRIES {
             let (ring, _) = self.data_keyring(project).await?;
             let key = match ring.current() {
@@ -152,7 +159,11 @@ impl Engine {
         if let Some(key) = self.data_keys.held.key(which, self.clock.boottime_nanos()) {
             return Ok(key);
         }
-        let _lane = self.data_keys.lanes[part_of(project, LANES)].lock().await;
+        self.in_lane(project, self.find_data_key(which)).await
+    }
+
+    async fn find_data_key(&self, which: WhichDataKey) -> Result<Arc<DataKey>, NoDataKey> {
+        let WhichDataKey { project, id } = which;
         for _ in 0..TRIES {
             let (ring, is_new) = self.data_keyring(project).await?;
             match ring.key(id).map(|key| key.state) {
@@ -193,6 +204,24 @@ impl Engine {
     /// How many data keys are held unwrapped.
     pub fn held_data_keys(&self) -> usize {
         self.data_keys.held.len()
+    }
+
+    /// Looks something up when it is its turn.
+    async fn in_lane<T>(
+        &self,
+        project: ProjectId,
+        look_up: impl Future<Output = Result<T, NoDataKey>>,
+    ) -> Result<T, NoDataKey> {
+        let began = self.clock.boottime_nanos();
+        let mut lane = self.data_keys.lanes[part_of(project, LANES)].lock().await;
+        if lane.is_some_and(|(failed, at)| failed == project && at > began) {
+            return Err(NoDataKey::Unavailable);
+        }
+        let found = look_up.await;
+        if matches!(found, Err(NoDataKey::Unavailable)) {
+            *lane = Some((project, self.clock.boottime_nanos()));
+        }
+        found
     }
 
     /// Before the look-up, as for keys: what is held is good as of a moment when the lease held.
