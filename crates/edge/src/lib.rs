@@ -13,6 +13,7 @@ mod encryption;
 mod gateway;
 mod gather;
 mod proxies;
+mod observe;
 mod reply;
 mod request_id;
 mod serve;
@@ -20,5 +21,6 @@ pub mod tls;
 mod upstream;
 
 pub use proxies::{NotAProxySecret, ProxySecret, ProxyTrust};
+pub use observe::{Observed, Observer, PATH_MAX, Part, Trace, TraceContext};
 pub use serve::{Caps, Edge, EdgeError, EdgeOptions, GatewayListener, start};
 pub use upstream::{Address, DestinationOptions, NotAnAddress, Resolve, SystemResolver};

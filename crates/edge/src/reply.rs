@@ -38,13 +38,36 @@ pub(crate) enum Content {
 #[derive(Debug)]
 pub(crate) struct ReplyBody {
     content: Content,
-    _turn: Option<Turn>,
+    turn: Option<Turn>,
 }
 
 impl ReplyBody {
     /// Binds a body to the turn it ends.
     pub fn new(content: Content, turn: Option<Turn>) -> Self {
-        ReplyBody { content, _turn: turn }
+        ReplyBody { content, turn }
+    }
+}
+
+impl Content {
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
+        match self {
+            Content::Empty => Poll::Ready(None),
+            Content::Whole(bytes) => {
+                let bytes = std::mem::take(bytes);
+                *self = Content::Empty;
+                Poll::Ready(Some(Ok(Frame::data(bytes))))
+            }
+            Content::Trailed(bytes, _) if !bytes.is_empty() => {
+                Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes)))))
+            }
+            Content::Trailed(_, trailers) => {
+                let trailers = std::mem::take(trailers);
+                *self = Content::Empty;
+                Poll::Ready((!trailers.is_empty()).then(|| Ok(Frame::trailers(trailers))))
+            }
+            Content::Upstream(body) => body.poll_frame(cx),
+            Content::Transformed(body) => body.poll_answer(cx),
+        }
     }
 }
 
@@ -53,24 +76,13 @@ impl Body for ReplyBody {
     type Error = Cut;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
-        match &mut self.content {
-            Content::Empty => Poll::Ready(None),
-            Content::Whole(bytes) => {
-                let bytes = std::mem::take(bytes);
-                self.content = Content::Empty;
-                Poll::Ready(Some(Ok(Frame::data(bytes))))
-            }
-            Content::Trailed(bytes, _) if !bytes.is_empty() => {
-                Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes)))))
-            }
-            Content::Trailed(_, trailers) => {
-                let trailers = std::mem::take(trailers);
-                self.content = Content::Empty;
-                Poll::Ready((!trailers.is_empty()).then(|| Ok(Frame::trailers(trailers))))
-            }
-            Content::Upstream(body) => body.poll_frame(cx),
-            Content::Transformed(body) => body.poll_answer(cx),
+        let polled = self.content.poll_frame(cx);
+        if let (Some(turn), Poll::Ready(Some(Ok(frame)))) = (&self.turn, &polled)
+            && let Some(data) = frame.data_ref()
+        {
+            turn.note(|observed| observed.bytes_out += data.len() as u64);
         }
+        polled
     }
 
     fn is_end_stream(&self) -> bool {

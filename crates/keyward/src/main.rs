@@ -19,6 +19,7 @@ mod process;
 mod secrets;
 mod serve;
 mod setting_up;
+mod watching;
 
 use std::process::ExitCode;
 

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use http::{HeaderValue, Response};
 use keyward_core::decision::{Grant, RequestFacts, ResourceNamed};
 use keyward_core::denial::{Kind, Refusal};
-use keyward_core::id::ApiName;
+use keyward_core::id::{ApiName, KeyId};
 use keyward_verify::limits::Charge;
 use keyward_verify::{ApiInForce, Ask, Decision, Engine, Exchange};
 use metrics::Counter;
@@ -70,11 +70,13 @@ pub(crate) struct Refused {
     pub grant: Option<Grant>,
     /// The field of its body that is at fault.
     pub field: Option<Box<str>>,
+    /// The key that was presented, where it is known.
+    pub key: Option<KeyId>,
 }
 
 impl From<Refusal> for Refused {
     fn from(refusal: Refusal) -> Self {
-        Refused { refusal, charge: Charge::default(), grant: None, field: None }
+        Refused { refusal, charge: Charge::default(), grant: None, field: None, key: None }
     }
 }
 
@@ -135,20 +137,20 @@ impl Entrance {
         };
         let ask = Ask { api: Some(&self.in_force), presented, facts };
         let opened = engine.open(&ask).await;
-        let Decision { outcome, charge, .. } = opened.decision;
+        let Decision { outcome, charge, key } = opened.decision;
         match (outcome.map_err(Refusal::from), needed.is_closed) {
             (Ok(grant), _) => Ok(Permit { grant, charge, exchange: opened.exchange }),
             // Only who holds a good key is told which routes there are.
             (Err(Refusal::InsufficientScope), true) => {
-                Err(Refused { refusal: Refusal::NoSuchRoute, charge, grant: None, field: None })
+                Err(Refused { refusal: Refusal::NoSuchRoute, charge, grant: None, field: None, key })
             }
-            (Err(refusal), _) => Err(Refused { refusal, charge, grant: None, field: None }),
+            (Err(refusal), _) => Err(Refused { refusal, charge, grant: None, field: None, key }),
         }
     }
 
     /// The contract's answer to a refusal, which is counted.
     pub fn refuse(&self, refused: &Refused, request_id: &HeaderValue) -> Response<Bytes> {
-        let Refused { refusal, charge, grant, field } = refused;
+        let Refused { refusal, charge, grant, field, .. } = refused;
         self.count_refused(*refusal);
         let mut reply = match field {
             None => self.refusals.answer(*refusal, request_id),

@@ -75,7 +75,10 @@ impl Check {
                 tell_degraded(reply.headers_mut(), &decision.charge);
                 reply
             }
-            Err(refused) => refused.reply(request_id),
+            Err(refused) => {
+                turn.note(|observed| observed.outcome = Some(refused.describe().1));
+                refused.reply(request_id)
+            }
         }
     }
 
@@ -87,17 +90,24 @@ impl Check {
         turn.lifeline.expect(Party::Caller, turn.caller.worker.caps.body_grace);
         let body = read(body).await?;
         turn.lifeline.excuse(Party::Caller);
+        turn.lifeline.set_received(body.len() as u64);
         let question = question::parse(&body).map_err(Refused::Wrong)?;
         let api = question.api_of(engine).map_err(Refused::Wrong)?;
         let path = question.canonical_path().map_err(Refused::Wrong)?;
         let needed = question.needed(api.as_deref(), path.as_deref());
         let resources = needed.resources();
         let ask = Ask { api: api.as_deref(), presented: &question.key, facts: needed.facts(&question, &resources) };
-        match self.is_within(engine, &asking, &ask).await {
-            Ok(()) => Ok(engine.verify(&ask).await),
+        turn.note_at(|observed, now| {
+            observed.api = api.as_ref().map(|api| api.name.clone());
+            observed.asking(now);
+        });
+        let decision = match self.is_within(engine, &asking, &ask).await {
+            Ok(()) => engine.verify(&ask).await,
             // A key of others counts like one that does not exist.
-            Err(denial) => Ok(engine.guard(&ask, Decision::denied(denial))),
-        }
+            Err(denial) => engine.guard(&ask, Decision::denied(denial)),
+        };
+        turn.note_at(|observed, now| observed.decided(&decision, now));
+        Ok(decision)
     }
 
     /// The management key that asks.

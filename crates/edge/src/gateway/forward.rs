@@ -13,6 +13,7 @@ use keyward_core::denial::Refusal;
 
 use super::Visit;
 use crate::asking::{credential, forwarded, headers};
+use crate::observe::Observed;
 use crate::reply::{Content, Reply, X_REQUEST_ID};
 use crate::serve::lifeline::BodyFault;
 use crate::upstream::{Failure, RequestBody, Sent, Upstream, UpstreamBody};
@@ -33,6 +34,7 @@ impl Visit<'_> {
         }
         let request = self.outbound(grant, upstream, parts, body)?;
         let timeout = self.served.contract().gateway.timeout;
+        self.turn.note_at(Observed::sent);
         self.passed_on(chosen.send(request, timeout, &self.turn.lifeline).await)
     }
 
@@ -43,6 +45,7 @@ impl Visit<'_> {
         request: Request<RequestBody>,
     ) -> Result<Reply, Refusal> {
         let timeout = self.served.contract().gateway.timeout;
+        self.turn.note_at(Observed::sent);
         let sent = upstream.send(request, timeout, &self.turn.lifeline).await;
         self.passed_on(match sent {
             Ok((answer, connection)) => Ok((answer, connection, upstream)),
@@ -52,6 +55,7 @@ impl Visit<'_> {
 
     /// The answer as the caller gets it.
     fn passed_on(&self, sent: Result<Sent<'_>, Failure>) -> Result<Reply, Refusal> {
+        self.turn.note_at(Observed::answered);
         let gateway = &self.served.contract().gateway;
         let (answer, connection, upstream) = sent.map_err(|failure| self.refusal_of(failure))?;
         if answer.status() == StatusCode::SWITCHING_PROTOCOLS || !headers::is_clear(answer.headers()) {

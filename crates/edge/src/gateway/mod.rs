@@ -31,6 +31,7 @@ use crate::asking::entrance::{Permit, Question, Refused};
 use crate::asking::headers::HeadCaps;
 use crate::asking::identity::Identities;
 use crate::asking::{Asked, forwarded, headers, needs};
+use crate::observe::Observed;
 use crate::reply::{Content, Problem, Reply, problem};
 use crate::serve::caller::Turn;
 use crate::serve::lifeline::{BodyFault, Party};
@@ -77,9 +78,11 @@ impl Gateway {
         let is_long = hyper::body::Body::size_hint(&body).upper().is_none_or(|bytes| bytes > LEFT_UNREAD_MAX);
         let table = self.tables.current(&turn.caller.worker.engine);
         let Some(routed) = table.route(listener, headers::host(parts), parts.uri.path()) else {
+            turn.note(|observed| observed.outcome = Some("not_found"));
             return no_such_api(request_id);
         };
         let served = routed.served;
+        turn.note(|observed| observed.api = Some(served.entrance.in_force.name.clone()));
         let visit = Visit { gateway: self, served: &served, turn, request_id, prefix_length: routed.prefix_length };
         let (mut reply, is_unread) = match visit.pass(parts, body).await {
             Ok(Passed::Forwarded(reply)) => return reply,
@@ -126,9 +129,13 @@ impl Visit<'_> {
             headers: &parts.headers,
             address: forwarded::caller_address(&parts.headers, peer, |address| worker.trusts(address)),
         };
+        self.turn.note(|observed| observed.caller = asked.address);
         let mut question = entrance.question(&asked, &path)?;
+        self.turn.note(|observed| observed.presented(&question.presented));
         let body = self.read(&mut question, parts, body).await?;
+        self.turn.note_at(Observed::asking);
         let Permit { grant, charge, exchange } = entrance.decide(&worker.engine, &question).await?;
+        self.turn.note_at(|observed, now| observed.granted_at(&grant, now));
         self.turn.lifeline.hold(exchange);
         entrance.count_granted();
         if let Some(told) = question.needed.answer {
@@ -162,14 +169,18 @@ impl Visit<'_> {
                 let is_callers_doing =
                     refusal == Refusal::Revoked || self.turn.lifeline.body_fault() == BodyFault::Broken;
                 let charge = if is_callers_doing { charge } else { charge.refunded() };
-                Err(Refused { refusal, charge, grant: Some(grant), field: None })
+                let key = Some(grant.key().id);
+                Err(Refused { refusal, charge, grant: Some(grant), field: None, key })
             }
         }
     }
 
     /// The contract's answer to a refusal.
     fn refuse(&self, refused: &Refused) -> Reply {
+        self.turn.note_at(|observed, now| observed.refused(refused, now));
+        let received = self.turn.lifeline.received();
         self.turn.lifeline.begin();
+        self.turn.lifeline.set_received(received);
         drop(self.turn.lifeline.release());
         self.served.entrance.refuse(refused, self.request_id).map(Content::Whole)
     }
@@ -215,6 +226,7 @@ impl Visit<'_> {
         let bytes_max = self.served.contract().gateway.inspect_max_bytes;
         let bytes = needs::read_body(body, &parts.headers, bytes_max).await?;
         lifeline.excuse(Party::Caller);
+        lifeline.set_received(bytes.len() as u64);
         Ok(bytes)
     }
 }

@@ -20,6 +20,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::Visit;
+use crate::observe::Observed;
 use crate::reply::{Content, Reply};
 use crate::serve::caller::Turn;
 use crate::serve::lifeline::{Guarded, Lifeline, Party};
@@ -38,7 +39,10 @@ impl Visit<'_> {
         let mut request = self.outbound(grant, upstream, parts, RequestBody::Empty)?;
         ask_to_upgrade(request.headers_mut(), protocol);
         let gateway = &self.served.contract().gateway;
-        let answer = self.send_for_upgrade(upstream, request, gateway.timeout).await?;
+        self.turn.note_at(Observed::sent);
+        let answer = self.send_for_upgrade(upstream, request, gateway.timeout).await;
+        self.turn.note_at(Observed::answered);
+        let answer = answer?;
         let lifeline = &self.turn.lifeline;
         if answer.status() != StatusCode::SWITCHING_PROTOCOLS {
             let pass = |body: Incoming| UpstreamBody::new(body, None, upstream, lifeline, gateway.idle_timeout);

@@ -19,6 +19,7 @@ use super::lifeline::{Lifeline, Party, Watched};
 use super::linger;
 use super::stream::{Begun, Stream};
 use super::worker::{Door, Worker};
+use crate::observe::Observing;
 
 /// What is read of a socket at a time: also the largest piece of a body that goes on in one.
 const READ_MAX: usize = 64 * 1024;
@@ -59,6 +60,8 @@ enum Reading {
 pub(crate) struct Turn {
     pub caller: Arc<Caller>,
     pub lifeline: Arc<Lifeline>,
+    /// What is seen of it, where anybody wants to know.
+    pub observing: Option<Box<Observing>>,
 }
 
 impl Caller {
@@ -103,7 +106,7 @@ impl Caller {
             lifeline
         };
         lifeline.begin();
-        Turn { caller: Arc::clone(self), lifeline }
+        Turn { caller: Arc::clone(self), lifeline, observing: None }
     }
 
     /// The lifeline of the stream that was begun last.
@@ -183,6 +186,7 @@ impl Caller {
 
 impl Drop for Turn {
     fn drop(&mut self) {
+        self.end_observing();
         drop(self.lifeline.release());
         self.lifeline.begin();
         let is_last = self.caller.is_http1() || self.caller.streams.fetch_sub(1, Ordering::Relaxed) == 1;

@@ -128,9 +128,10 @@ where
 }
 
 /// Answers one request, whatever happens.
-async fn answer(turn: Turn, request: Request<Incoming>) -> hyper::Result<Response<ReplyBody>> {
+async fn answer(mut turn: Turn, request: Request<Incoming>) -> hyper::Result<Response<ReplyBody>> {
     let request_id = turn.caller.worker.request_ids.next();
     let (mut parts, body) = request.into_parts();
+    turn.observe(&mut parts, &request_id);
     let reply = {
         // Pinned here and caught by hand: combinators would hold the handler's future twice.
         let mut handling = pin!(handle(&turn, &mut parts, body, &request_id));
@@ -142,8 +143,10 @@ async fn answer(turn: Turn, request: Request<Incoming>) -> hyper::Result<Respons
     };
     let reply = reply.unwrap_or_else(|_| {
         tracing::error!(request_id = ?request_id, "a request made its handler panic; this is a bug");
+        turn.note(|observed| observed.outcome = Some("internal"));
         panicked(&request_id)
     });
+    turn.note(|observed| observed.status = reply.status().as_u16());
     Ok(reply.map(|content| ReplyBody::new(content, Some(turn))))
 }
 

@@ -65,6 +65,7 @@ pub(crate) struct Lifeline {
     waker: AtomicWaker,
     answering: AtomicBool,
     body_fault: AtomicU8,
+    received: AtomicU64,
     was_cut: AtomicBool,
 }
 
@@ -113,6 +114,7 @@ impl Lifeline {
         self.excuse(Party::Upstream);
         self.answering.store(false, Ordering::Relaxed);
         self.body_fault.store(BodyFault::None as u8, Ordering::Relaxed);
+        self.received.store(0, Ordering::Relaxed);
     }
 
     /// The upstream's answer has begun.
@@ -129,6 +131,16 @@ impl Lifeline {
     /// Notes what is wrong with the request's body.
     pub fn set_body_fault(&self, fault: BodyFault) {
         self.body_fault.store(fault as u8, Ordering::Relaxed);
+    }
+
+    /// Notes how much of the request's body was read so far, in bytes.
+    pub fn set_received(&self, bytes: u64) {
+        self.received.store(bytes, Ordering::Relaxed);
+    }
+
+    /// How much of the request's body was read, in bytes.
+    pub fn received(&self) -> u64 {
+        self.received.load(Ordering::Relaxed)
     }
 
     /// What is wrong with the request's body.
@@ -195,6 +207,7 @@ impl Lifelines {
             waker: AtomicWaker::new(),
             answering: AtomicBool::new(false),
             body_fault: AtomicU8::new(0),
+            received: AtomicU64::new(0),
             was_cut: AtomicBool::new(false),
         });
         self.all.lock().insert(number, Arc::clone(&lifeline));

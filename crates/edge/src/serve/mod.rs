@@ -31,6 +31,7 @@ use self::worker::{Arrival, Door, DoorKind, Stop, Worker};
 use crate::check::Check;
 use crate::gateway::{Gateway, Overrides, Tables};
 use crate::proxies::{Proxies, ProxyTrust};
+use crate::observe::Observer;
 use crate::request_id::RequestIds;
 use crate::tls::{self, ServerTls, TlsError, UpstreamTls};
 use crate::upstream::{Address, DestinationOptions, Destinations, Health, NotAnAddress, check_health};
@@ -114,6 +115,8 @@ pub struct EdgeOptions {
     pub upstream_tls: Option<UpstreamTls>,
     /// Which destinations that customers set may be reached, and how they are looked up.
     pub destinations: DestinationOptions,
+    /// Who is told of every request that has ended.
+    pub observer: Option<Arc<dyn Observer>>,
 }
 
 impl EdgeOptions {
@@ -134,6 +137,7 @@ impl EdgeOptions {
             gateway_tls: None,
             upstream_tls: None,
             destinations: DestinationOptions::default(),
+            observer: None,
         }
     }
 }
@@ -220,6 +224,7 @@ pub fn start(options: EdgeOptions, engine: Arc<Engine>) -> Result<Edge, EdgeErro
             caps: options.caps,
             trusted_proxies: Arc::clone(&trusted_proxies),
             request_ids: RequestIds::new(Arc::clone(&options.entropy)),
+            observer: options.observer.clone(),
             stop: edge.stop.clone(),
             running: worker::Running::default(),
             lifelines,

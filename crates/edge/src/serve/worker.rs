@@ -20,6 +20,7 @@ use super::lifeline::{Lifelines, TICK};
 use crate::check::Check;
 use crate::gateway::Gateway;
 use crate::proxies::Proxies;
+use crate::observe::Observer;
 use crate::request_id::RequestIds;
 use crate::tls::ServerTls;
 
@@ -58,6 +59,7 @@ pub(crate) struct Worker {
     pub trusted_proxies: Arc<[IpNet]>,
     pub lifelines: Arc<Lifelines>,
     pub request_ids: RequestIds,
+    pub observer: Option<Arc<dyn Observer>>,
     pub gateway: Gateway,
     pub check: Check,
     pub proxies: Proxies,

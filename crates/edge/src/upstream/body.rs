@@ -110,6 +110,7 @@ impl Streamed {
         };
         if let Some(data) = frame.data_ref() {
             self.received += data.len() as u64;
+            self.lifeline.set_received(self.received);
             if self.received > self.pace.bytes_max {
                 self.lifeline.set_body_fault(BodyFault::TooLarge);
                 return Err(Unforwardable);

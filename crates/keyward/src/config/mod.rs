@@ -331,6 +331,17 @@ impl Config {
         Some(self.text("gateway.public_url").to_owned()).filter(|url| !url.is_empty()).or_else(own)
     }
 
+    /// Where the access log is written, if there is to be one; `-` for standard output.
+    pub fn access_log(&self) -> Option<PathBuf> {
+        Some(self.text("access_log.file")).filter(|path| !path.is_empty()).map(PathBuf::from)
+    }
+
+    /// Where spans are sent, and the share of requests that are traced; none where there are to be no traces.
+    pub fn traces(&self) -> Option<(&str, f64)> {
+        let endpoint = Some(self.text("traces.endpoint")).filter(|url| !url.is_empty())?;
+        Some((endpoint, self.text("traces.sample").parse().unwrap_or(0.0)))
+    }
+
     /// The most connections to the control plane.
     pub fn control_connections_max(&self) -> usize {
         self.count("control.connections_max") as usize

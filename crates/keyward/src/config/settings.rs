@@ -242,6 +242,27 @@ pub static SETTINGS: &[Setting] = &[
         "the address under which callers reach the gateway, for snippets; a contract's own host wins; empty for gateway.listen's on loopback",
     ),
     setting(
+        "access_log.file",
+        None,
+        Kind::Path,
+        "",
+        "a file that a line of JSON is appended to for every request to the check and the gateway listeners; - for standard output; empty for none",
+    ),
+    setting(
+        "traces.endpoint",
+        None,
+        Kind::Collector,
+        "",
+        "where spans are sent: a collector's URL for OTLP over HTTP, such as http://127.0.0.1:4318/v1/traces; empty for no traces",
+    ),
+    setting(
+        "traces.sample",
+        None,
+        Kind::Share,
+        "0.01",
+        "the share of requests that are traced, from 0 to 1; where a trusted proxy traces one, its choice counts",
+    ),
+    setting(
         "control.public_url",
         Some("--public-url"),
         Kind::Site,

@@ -31,6 +31,10 @@ pub enum Kind {
     ApiAddresses,
     /// APIs with a URL each: `API=URL`.
     ApiUrls,
+    /// A collector of traces: an http or https URL; empty for none.
+    Collector,
+    /// A share, from 0 to 1, in quotes.
+    Share,
     /// A Valkey or Redis server, without its password; empty for none.
     CounterServer,
     /// A PostgreSQL database; empty for none.
@@ -124,6 +128,13 @@ impl Kind {
                 _ => Err("expected true or false".into()),
             },
             Kind::CounterServer => counter_server(text),
+            Kind::Collector if text.is_empty() || text.parse::<keyward_edge::Address>().is_ok() => {
+                Ok(Value::Text(text.to_owned()))
+            }
+            Kind::Share if text.parse().is_ok_and(|share: f64| (0.0..=1.0).contains(&share)) => {
+                Ok(Value::Text(text.to_owned()))
+            }
+            Kind::Collector | Kind::Share => Err(format!("expected {}", self.expected())),
             Kind::Database => database(text),
             Kind::Site if text.is_empty() => Ok(Value::Text(String::new())),
             Kind::Site => match keyward_control::Site::new(text) {
@@ -182,6 +193,8 @@ impl Kind {
             Kind::Truth => "true or false".into(),
             Kind::ApiAddresses => "a list such as [\"standard=127.0.0.1:7710\"]".into(),
             Kind::ApiUrls => "a list such as [\"standard=http://127.0.0.1:8000\"]".into(),
+            Kind::Collector => "a URL such as http://127.0.0.1:4318/v1/traces".into(),
+            Kind::Share => "a share from 0 to 1 in quotes, such as \"0.01\"".into(),
             Kind::CounterServer => "a URL such as redis://127.0.0.1:6379/0, or rediss:// for TLS".into(),
             Kind::Database => "a URL such as postgres://keyward@127.0.0.1:5432/keyward".into(),
             Kind::Site => "an address such as https://keys.example.com, or http on loopback, without a path".into(),

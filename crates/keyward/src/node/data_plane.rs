@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use keyward_core::clock::SystemEntropy;
 use keyward_core::id::ApiName;
-use keyward_edge::{Caps, Edge, EdgeOptions, GatewayListener, ProxySecret, ProxyTrust};
+use keyward_edge::{Caps, Edge, EdgeOptions, GatewayListener, Observer, ProxySecret, ProxyTrust};
 use keyward_verify::Engine;
 
 use crate::certificates::Certificates;
@@ -67,7 +67,7 @@ impl DataPlane {
         engine: &Arc<Engine>,
         sockets: Sockets,
         certificates: &Certificates,
-        (room, upstream): (Room, Option<String>),
+        (room, upstream, observer): (Room, Option<String>, Option<Arc<dyn Observer>>),
     ) -> Outcome<DataPlane> {
         let (check, gateway) = (sockets.check.address, sockets.gateway.as_ref().map(|bound| bound.address));
         let into_std = |bound: Bound| bound.into_std().doing("hand a socket over");
@@ -88,6 +88,7 @@ impl DataPlane {
         let (connections_max, upstream_connections_max) = (room.listener, room.upstreams);
         options.caps =
             Caps { connections_max, upstream_connections_max, header_timeout, body_grace, ..Caps::default() };
+        options.observer = observer;
         options.trusted_proxies = config.trusted_proxies();
         options.check_tls = certificates.check.clone();
         options.gateway_tls = certificates.gateway.clone();

@@ -32,6 +32,7 @@ use crate::ops::{self, Ops};
 use crate::presets;
 use crate::process;
 use crate::secrets::Secrets;
+use crate::watching::Watching;
 use data_plane::DataPlane;
 use forgetting::{Kept, forget_what_is_old};
 use room::Room;
@@ -163,6 +164,7 @@ pub struct Node {
     /// Where it listens.
     pub addresses: Addresses,
     data_plane: DataPlane,
+    watching: Option<Watching>,
     /// Told first: readiness says so.
     stopping: CancellationToken,
     stop: CancellationToken,
@@ -179,11 +181,17 @@ impl Node {
     pub async fn start(config: &Config, core: Core, sockets: Sockets, upstream: Option<String>) -> Outcome<Node> {
         let Sockets { control: control_socket, ops: ops_socket, data_plane } = sockets;
         let room = share_out(config, data_plane.count());
+        let (stopping, stop, tasks) = (CancellationToken::new(), CancellationToken::new(), TaskTracker::new());
         let started = Certificates::load(config, core.engine.clock().now()).and_then(|certificates| {
-            let data_plane = DataPlane::start(config, &core.engine, data_plane, &certificates, (room, upstream))?;
-            Ok((certificates, data_plane))
+            let watching = Watching::begin(config)?;
+            let observer = watching.as_ref().map(Watching::observer);
+            let with = (room, upstream, observer);
+            let data_plane = DataPlane::start(config, &core.engine, data_plane, &certificates, with)?;
+            let reopening =
+                watching.as_ref().map(|watching| watching.reopen_on_hangup(stop.clone())).transpose()?;
+            Ok((certificates, data_plane, watching, reopening))
         });
-        let (certificates, data_plane) = match started {
+        let (certificates, data_plane, watching, reopening) = match started {
             Ok(started) => started,
             Err(failure) => {
                 core.stop().await;
@@ -196,7 +204,9 @@ impl Node {
             gateway: data_plane.gateway,
             ops: ops_socket.as_ref().map(|bound| bound.address),
         };
-        let (stopping, stop, tasks) = (CancellationToken::new(), CancellationToken::new(), TaskTracker::new());
+        if let Some(reopening) = reopening {
+            tasks.spawn(reopening);
+        }
         tasks.spawn(keep_up(core.metrics.clone(), stop.clone()));
         tasks.spawn(certificates.watch.run(Arc::clone(core.engine.clock()), stop.clone()));
         let clock = Arc::clone(core.engine.clock());
@@ -225,7 +235,7 @@ impl Node {
         let room = limits(room.control);
         listener::serve(control_socket, certificates.control, control, room, stop.clone(), &tasks);
         let (notice, drain) = (config.notice(), config.drain());
-        Ok(Node { core, addresses, data_plane, stopping, stop, tasks, notice, drain })
+        Ok(Node { core, addresses, data_plane, watching, stopping, stop, tasks, notice, drain })
     }
 
     /// Stops: load balancers have notice, then there is no new work, open requests finish in the time they have, and the
@@ -239,6 +249,9 @@ impl Node {
         let (_, finished) = tokio::join!(self.data_plane.stop(self.drain), control);
         if finished.is_err() {
             tracing::warn!("some requests to the control plane were cut off: they took longer than the drain");
+        }
+        if let Some(watching) = self.watching {
+            watching.stop().await;
         }
         self.core.stop().await;
     }

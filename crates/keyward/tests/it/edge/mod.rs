@@ -3,6 +3,7 @@
 //! `recorder` keeps every byte that reaches an upstream, `frames` writes HTTP/2 by hand; the other modules
 //! are the stories.
 
+mod access_log;
 mod credentials;
 mod crowds;
 mod floods;
@@ -22,6 +23,7 @@ mod smuggling;
 mod stopping;
 mod streams;
 mod surface;
+mod traces;
 mod translation;
 mod upstreams;
 mod zipped;
