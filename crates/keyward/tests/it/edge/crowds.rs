@@ -14,7 +14,7 @@ use serde_json::json;
 const OWN: usize = 300;
 
 /// As many open files as this process may have.
-fn raise_ours() -> usize {
+pub fn raise_ours() -> usize {
     let limit = getrlimit(Resource::Nofile);
     setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum }).unwrap();
     limit.maximum.unwrap_or(1 << 20) as usize

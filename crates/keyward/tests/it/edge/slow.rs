@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::crowds::raise_ours;
 use super::{bearer, head};
 use crate::harness::raw::Socket;
 use crate::harness::{Keyward, Scripted, Upstream, eventually};
@@ -27,6 +28,7 @@ fn drip(mut sockets: Vec<Socket>, bytes: &[u8], meanwhile: impl Fn()) -> Duratio
 
 #[test]
 fn h06_sockets_that_drip_a_head_are_reaped_while_others_are_served() {
+    raise_ours();
     let upstream = Upstream::start(Scripted::json(200, "{}"));
     let keyward = impatient(&upstream);
     let key = keyward.first_key();
@@ -37,7 +39,7 @@ fn h06_sockets_that_drip_a_head_are_reaped_while_others_are_served() {
             socket.send(["G", "GET / HTTP/1.1\r\nHost: a\r\nX-A: ", "PRI"][n % 3]);
             socket
         };
-        let sockets: Vec<Socket> = (0..200).map(open).collect();
+        let sockets: Vec<Socket> = (0..2000).map(open).collect();
         let took = drip(sockets, b"a", || {
             assert!(keyward.is_valid(&key.secret), "a verify while others drip");
             keyward.call("GET", "/v1/hello", &[("Authorization", &format!("Bearer {}", key.secret))]).expect(200);
