@@ -117,7 +117,7 @@ fn given(headers: &HeaderMap) -> Option<TraceContext> {
 /// Whether a new trace is among the share that is kept: told by its id, so that all who see it choose alike.
 fn is_chosen(id: &[u8; 16], share: f64) -> bool {
     let number = u64::from_be_bytes(half(id, 8)) >> 1;
-    (number as f64) < share * (1u64 << 63) as f64
+    share >= 1.0 || (number as f64) < share * (1u64 << 63) as f64
 }
 
 fn half(bytes: &[u8; 16], from: usize) -> [u8; 8] {

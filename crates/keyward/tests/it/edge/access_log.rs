@@ -151,7 +151,7 @@ fn a_rotated_log_is_opened_anew_at_sighup() {
     eventually("a new file is there", || logged.file.exists().then_some(()));
     assert!(!logged.keyward.is_valid("nonsense"));
     let lines = logged.lines();
-    assert_eq!(lines.last().unwrap()["outcome"], "unknown_key", "{lines:?}");
+    assert_eq!(lines.last().unwrap()["outcome"], "malformed_key", "{lines:?}");
     let before = std::fs::read_to_string(&moved).unwrap();
     assert_eq!(before.lines().count() + lines.len(), 2, "{before}{lines:?}");
 }

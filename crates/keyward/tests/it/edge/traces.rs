@@ -118,7 +118,7 @@ fn new_traces_are_kept_by_their_share_and_carry_the_requests_id() {
     let spans = traced.spans();
     assert_eq!(spans.iter().filter(|span| hex(&span.trace_id) == id).count(), 3, "{spans:?}");
     let asked = spans.iter().find(|span| attribute(span, "keyward.door").as_deref() == Some("check")).unwrap();
-    assert_eq!(attribute(asked, "keyward.outcome").as_deref(), Some("unknown_key"));
+    assert_eq!(attribute(asked, "keyward.outcome").as_deref(), Some("malformed_key"));
 }
 
 #[test]
