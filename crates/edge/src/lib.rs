@@ -12,15 +12,15 @@ mod check;
 mod encryption;
 mod gateway;
 mod gather;
-mod proxies;
 mod observe;
+mod proxies;
 mod reply;
 mod request_id;
 mod serve;
 pub mod tls;
 mod upstream;
 
-pub use proxies::{NotAProxySecret, ProxySecret, ProxyTrust};
 pub use observe::{Observed, Observer, PATH_MAX, Part, Trace, TraceContext};
+pub use proxies::{NotAProxySecret, ProxySecret, ProxyTrust};
 pub use serve::{Caps, Edge, EdgeError, EdgeOptions, GatewayListener, start};
 pub use upstream::{Address, DestinationOptions, NotAnAddress, Resolve, SystemResolver};

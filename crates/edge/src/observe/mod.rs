@@ -23,7 +23,7 @@ use parking_lot::Mutex;
 pub use trace::{Trace, TraceContext};
 
 use crate::asking::entrance::Refused;
-use crate::asking::path;
+use crate::asking::{Answer, Asked, path};
 use crate::serve::caller::Turn;
 use crate::serve::worker::DoorKind;
 
@@ -163,6 +163,19 @@ impl Observed {
                 self.key = decision.key;
                 self.project = decision.charge.project().map(|project| project.id);
             }
+        }
+    }
+
+    /// A proxy asked at `door` whether a request may pass, and was answered: it is that request that is told of.
+    pub(crate) fn answered_at(&mut self, door: &'static str, api: &ApiName, asked: &Asked<'_>, answer: &Answer) {
+        self.door = door;
+        self.api = Some(api.clone());
+        self.method = asked.method.parse().unwrap_or_default();
+        self.path = told(asked.path);
+        self.caller = asked.address;
+        match answer {
+            Answer::Granted(granted) => self.granted(&granted.grant),
+            Answer::Denied(denied) => self.refused_as(denied.refusal),
         }
     }
 

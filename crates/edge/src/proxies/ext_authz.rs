@@ -92,7 +92,9 @@ impl Proxies {
         let address = forwarded::caller_address(&headers, source, |address| self.trust.lists(address));
         let Handed { method, path, query } = Handed::of(&http.method, &http.path);
         let asked = Asked { method, path, query, headers: &headers, address };
-        match self.ext_authz.ask(&turn.caller.worker.engine, &api, &asked, request_id).await {
+        let answer = self.ext_authz.ask(&turn.caller.worker.engine, &api, &asked, request_id).await;
+        turn.note(|observed| observed.answered_at("ext_authz", &api.name, &asked, &answer));
+        match answer {
             Answer::Granted(granted) => Ok(ok(&granted, &asked, request_id)),
             Answer::Denied(refused) => Ok(denied(refused)),
         }

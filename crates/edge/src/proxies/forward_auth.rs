@@ -103,6 +103,7 @@ impl Proxies {
                     return denied(self.forward_auth.refuse(&api, Refusal::BadRequest, request_id), kind);
                 }
                 let answer = self.forward_auth.ask(&turn.caller.worker.engine, &api, &asked, request_id).await;
+                turn.note(|observed| observed.answered_at("forward_auth", &api.name, &asked, &answer));
                 return match answer {
                     Answer::Granted(granted) => grant(&granted, &asked, kind, request_id),
                     Answer::Denied(refused) => denied(refused, kind),

@@ -19,8 +19,8 @@ use super::connection;
 use super::lifeline::{Lifelines, TICK};
 use crate::check::Check;
 use crate::gateway::Gateway;
-use crate::proxies::Proxies;
 use crate::observe::Observer;
+use crate::proxies::Proxies;
 use crate::request_id::RequestIds;
 use crate::tls::ServerTls;
 
