@@ -140,5 +140,7 @@ fn h14_https_goes_to_the_name_it_was_set_for() {
     let plain = Upstream::start(Scripted::json(200, "{}"));
     send_to(&keyward, keyward.project(), &plain.url.replace("http://", "https://"));
     keyward.send(&proxied(keyward.project(), &key, "a", r#"{"a":1}"#)).expect(502);
-    assert_eq!(plain.count(), 0);
+    // What it took for a request, if anything, is the beginning of a handshake.
+    let is_request = |text: &str| text.contains("POST") || text.contains("qanapi:");
+    assert!(!plain.seen().iter().any(|seen| is_request(&seen.text())), "{:?}", plain.seen());
 }
