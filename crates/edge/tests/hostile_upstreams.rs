@@ -6,7 +6,7 @@ mod support;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use support::raw::{Raw, ask, get};
+use support::raw::{Answer, Raw, ask, get};
 use support::upstream::scripted;
 use support::{Minted, Node};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -98,6 +98,39 @@ async fn h19_what_is_no_answer_is_502_and_nobody_elses() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn h19_a_body_that_is_not_as_long_as_said_never_looks_whole() {
+    for (said, whole) in [
+        ("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nshort", false),
+        ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nfirst\r\n", false),
+        ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nfirst\r\nzz\r\n", false),
+        ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffffff\r\nx", false),
+        ("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nokHTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\npoison", true),
+        ("HTTP/1.1 204 No Content\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\npoison", true),
+    ] {
+        let (node, key) = before(saying(said).await).await;
+        let mut raw = Raw::connect(node.gateway).await;
+        raw.send(get("/evil", &key.secret)).await;
+        // Where the answer breaks at once, the caller may get no head of it at all.
+        let head = raw.head_if_any().await;
+        assert!(head.as_ref().map_or(!whole, |head| head.starts_with("HTTP/1.1 20")), "{head:?}");
+        if !whole {
+            let mut body = Vec::new();
+            loop {
+                match raw.bytes().await {
+                    piece if piece.is_empty() => break,
+                    piece => body.extend(piece),
+                }
+            }
+            let text = String::from_utf8_lossy(&body);
+            assert!(body.len() < 10 || !text.ends_with("0\r\n\r\n"), "{said:?}: {text:?}");
+        }
+        for _ in 0..3 {
+            is_sane(&node, &key).await;
+        }
+    }
+}
+
 /// What an upstream says without end, after a beginning; a pause after each piece where there is one.
 async fn endless(start: &'static str, piece: &'static [u8], pause: Duration) -> SocketAddr {
     scripted(move |mut stream: TcpStream| async move {
@@ -116,6 +149,29 @@ async fn endless(start: &'static str, piece: &'static [u8], pause: Duration) -> 
         }
     })
     .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn h19_a_head_that_never_ends_has_an_end_and_others_are_served_meanwhile() {
+    let tick = Duration::from_millis(20);
+    let cases: [(&str, &[u8], Duration, u16); 5] = [
+        ("HTTP/1.1 200 OK\r\n", &[b'x'; 16 * 1024], Duration::ZERO, 502),
+        ("HTTP/1.1 200 OK\r\n", b"X-Endless: yes\r\n", Duration::ZERO, 502),
+        // Dripped: the time that an answer may take to begin runs to the head's last byte.
+        ("HTTP/1.1 200 OK\r\nX: ", b"y", tick, 504),
+        ("", b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n", Duration::ZERO, 504),
+        ("", b"HTTP/1.1 102 Processing\r\n\r\n", tick, 504),
+    ];
+    for (start, piece, pause, status) in cases {
+        let (node, key) = before(endless(start, piece, pause).await).await;
+        let mut raw = Raw::connect(node.gateway).await;
+        raw.send(get("/evil", &key.secret)).await;
+        is_sane(&node, &key).await;
+        let answer: Answer = raw.answer().await.unwrap();
+        assert_eq!(answer.status, status, "{start:?} {:?}", String::from_utf8_lossy(&piece[..piece.len().min(30)]));
+        assert_eq!(node.engine.open_exchanges(), 0);
+        is_sane(&node, &key).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -25,6 +25,7 @@ use keyward_core::denial::Refusal;
 use keyward_core::id::ApiName;
 use keyward_verify::limits::Charge;
 
+pub(crate) use fields::FieldRoom;
 pub(crate) use route_api::{Overrides, Served, Tables};
 
 use crate::asking::entrance::{Permit, Question, Refused};
@@ -46,6 +47,7 @@ pub(crate) struct Gateway {
     identities: Identities,
     destinations: Destinations,
     entropy: Arc<dyn Entropy>,
+    field_room: FieldRoom,
 }
 
 impl std::fmt::Debug for Gateway {
@@ -55,9 +57,14 @@ impl std::fmt::Debug for Gateway {
 }
 
 impl Gateway {
-    /// `entropy` gives the nonces of fields that are encrypted.
-    pub fn new(tables: Tables, destinations: Destinations, entropy: Arc<dyn Entropy>) -> Self {
-        Gateway { tables, identities: Identities::default(), destinations, entropy }
+    /// `entropy` gives the nonces of fields that are encrypted; `field_room` is the node's, for all workers.
+    pub fn new(
+        tables: Tables,
+        destinations: Destinations,
+        entropy: Arc<dyn Entropy>,
+        field_room: FieldRoom,
+    ) -> Self {
+        Gateway { tables, identities: Identities::default(), destinations, entropy, field_room }
     }
 
     /// Closes connections to upstreams that rested too long.
@@ -107,6 +114,15 @@ pub(crate) struct Visit<'a> {
     prefix_length: usize,
 }
 
+/// Whose doing it is when what is behind fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Failures {
+    /// The operator's: failures that cost nothing are given back.
+    OfTheApi,
+    /// The customer's own destination: it could fail on purpose once it has what it wanted.
+    OfTheCaller,
+}
+
 /// A request that was granted, answered.
 enum Passed {
     /// By the upstream.
@@ -149,15 +165,22 @@ impl Visit<'_> {
         drop(question);
         drop(path);
         let forwarded = self.forward(&grant, parts, body).await;
-        self.settle(forwarded, grant, charge).map(Passed::Forwarded)
+        self.settle(forwarded, grant, charge, Failures::OfTheApi).map(Passed::Forwarded)
     }
 
     /// Gives back what failures cost nothing of, and tells the caller how its limits stand then.
-    fn settle(&self, forwarded: Result<Reply, Refusal>, grant: Grant, charge: Charge) -> Result<Reply, Refused> {
+    fn settle(
+        &self,
+        forwarded: Result<Reply, Refusal>,
+        grant: Grant,
+        charge: Charge,
+        failures: Failures,
+    ) -> Result<Reply, Refused> {
         match forwarded {
             Ok(mut reply) => {
                 let status = reply.status();
-                let has_failed = status.is_client_error() || status.is_server_error();
+                let has_failed = (status.is_client_error() || status.is_server_error())
+                    && failures == Failures::OfTheApi;
                 let charge = if has_failed { charge.refunded() } else { charge };
                 let entrance = &self.served.entrance;
                 entrance.limits.tell(reply.headers_mut(), self.served.contract(), &charge, Some(&grant));
@@ -166,8 +189,10 @@ impl Visit<'_> {
             Err(refusal) => {
                 // The upstream may have done all the work for a caller who then breaks off its body or has its key
                 // revoked: ending one's own request must not make it free.
-                let is_callers_doing =
-                    refusal == Refusal::Revoked || self.turn.lifeline.body_fault() == BodyFault::Broken;
+                let is_unanswered = matches!(refusal, Refusal::UpstreamUnreachable | Refusal::UpstreamTimeout);
+                let is_callers_doing = refusal == Refusal::Revoked
+                    || self.turn.lifeline.body_fault() == BodyFault::Broken
+                    || (is_unanswered && failures == Failures::OfTheCaller);
                 let charge = if is_callers_doing { charge } else { charge.refunded() };
                 let key = Some(grant.key().id);
                 Err(Refused { refusal, charge, grant: Some(grant), field: None, key })
@@ -214,7 +239,11 @@ impl Visit<'_> {
         let pace = Pace {
             bytes_max: gateway.body_max_bytes,
             grace: worker.caps.body_grace,
-            bytes_per_second: worker.caps.body_bytes_per_second,
+            bytes_per_second: match question.needed.encryption.is_some() {
+                // Much of it may be held at a time, so it may not take its time as well.
+                true => worker.caps.body_bytes_per_second.max(fields::BYTES_PER_SECOND_MIN),
+                false => worker.caps.body_bytes_per_second,
+            },
             upstream_timeout: gateway.timeout,
         };
         Ok(RequestBody::streamed(body, pace, &self.turn.lifeline))

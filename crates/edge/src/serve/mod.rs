@@ -29,7 +29,7 @@ use tokio::sync::{Semaphore, mpsc};
 
 use self::worker::{Arrival, Door, DoorKind, Stop, Worker};
 use crate::check::Check;
-use crate::gateway::{Gateway, Overrides, Tables};
+use crate::gateway::{FieldRoom, Gateway, Overrides, Tables};
 use crate::observe::Observer;
 use crate::proxies::{Proxies, ProxyTrust};
 use crate::request_id::RequestIds;
@@ -199,6 +199,9 @@ pub fn start(options: EdgeOptions, engine: Arc<Engine>) -> Result<Edge, EdgeErro
     let mut edge = Edge { check, gateways, stop: Stop::default(), threads: Vec::new(), ended: Vec::new() };
     let trusted_proxies: Arc<[IpNet]> = options.trusted_proxies.into();
     let health: Arc<Health> = Arc::default();
+    let field_room = FieldRoom::default();
+    // Where customers send to may take its time: that must not use up what the operators' upstreams need.
+    let destinations_room = Arc::new(Semaphore::new((overrides.room.available_permits() / 4).max(1)));
     let mut workers = Vec::new();
     for number in 0..worker_count(options.workers) {
         let (sender, arrivals) = mpsc::unbounded_channel();
@@ -214,9 +217,10 @@ pub fn start(options: EdgeOptions, engine: Arc<Engine>) -> Result<Edge, EdgeErro
                     options.destinations.clone(),
                     &public_tls,
                     Arc::clone(&lifelines),
-                    Arc::clone(&overrides.room),
+                    Arc::clone(&destinations_room),
                 ),
                 Arc::clone(&options.entropy),
+                field_room.clone(),
             ),
             check: Check::default(),
             proxies: Proxies::new(options.asking_proxies.clone()),

@@ -13,7 +13,7 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::address::Address;
 use super::relay::Relay;
-use super::socket::Socket;
+use super::socket::{Patience, Socket};
 use super::{Failure, RequestBody, Upstream};
 use crate::serve::lifeline::{Lifeline, Party};
 use crate::tls::UpstreamTls;
@@ -28,6 +28,7 @@ pub(crate) struct Connection {
     sender: SendRequest<RequestBody>,
     driver: http1::Connection<Socket, RequestBody>,
     relay: Relay,
+    patience: Patience,
     has_ended: bool,
     _room: OwnedSemaphorePermit,
 }
@@ -50,8 +51,9 @@ impl Connection {
         room: OwnedSemaphorePermit,
     ) -> std::io::Result<Box<Self>> {
         let socket = Socket::connect(address, tls).await?;
+        let patience = socket.patience();
         let (sender, driver) = builder().handshake(socket).await.map_err(std::io::Error::other)?;
-        Ok(Box::new(Connection { sender, driver, relay: Relay::new(), has_ended: false, _room: room }))
+        Ok(Box::new(Connection { sender, driver, relay: Relay::new(), patience, has_ended: false, _room: room }))
     }
 
     /// Connects, with a task of its own that lets the connection be upgraded.
@@ -75,7 +77,8 @@ impl Connection {
         request: Request<RequestBody>,
         lifeline: &Lifeline,
     ) -> Result<Response<Incoming>, Unsent> {
-        let Connection { sender, driver, relay, has_ended, .. } = self;
+        let Connection { sender, driver, relay, patience, has_ended, .. } = self;
+        patience.begin();
         let mut answer = pin!(sender.try_send_request(request));
         poll_fn(|cx| {
             let polled = relay.poll(cx, |cx| {
@@ -83,7 +86,10 @@ impl Connection {
                 answer.as_mut().poll(cx)
             });
             match polled {
-                Poll::Ready(answer) => Poll::Ready(answer.map_err(unsent)),
+                Poll::Ready(answer) => {
+                    patience.end();
+                    Poll::Ready(answer.map_err(unsent))
+                }
                 Poll::Pending if lifeline.is_revoked() => Poll::Ready(Err((Failure::Revoked, None))),
                 Poll::Pending if lifeline.is_overdue(Party::Upstream) => Poll::Ready(Err((Failure::Timeout, None))),
                 Poll::Pending => Poll::Pending,

@@ -23,6 +23,11 @@ const PIN_FOR: Duration = Duration::from_secs(60);
 /// Most destinations that a worker keeps; the one that ends first makes room.
 const PINS_MAX: usize = 1024;
 
+/// Most names that a worker looks up at a time: the system's way holds a thread for each, for as long as it takes.
+const LOOKUPS_MAX: usize = 16;
+/// For how long it is remembered that a name leads nowhere.
+const FAILED_FOR: Duration = Duration::from_secs(5);
+
 /// Looking up a name's addresses.
 pub trait Resolve: Send + Sync {
     /// All addresses of a name, or the one that the text already is.
@@ -76,6 +81,9 @@ pub(crate) struct Destinations {
     lifelines: Arc<Lifelines>,
     room: Arc<Semaphore>,
     pins: Mutex<HashMap<Place, Pinned>>,
+    lookups: Arc<Semaphore>,
+    /// Names that lead nowhere, each with the tick at which that is forgotten.
+    failed: Mutex<HashMap<String, (Unreached, u32)>>,
 }
 
 /// What is pinned: a host and port, and whether TLS is spoken there.
@@ -97,7 +105,8 @@ impl Destinations {
     ) -> Self {
         let DestinationOptions { resolver, allowed_networks, tls } = options;
         let tls = tls.unwrap_or_else(|| public.clone());
-        Destinations { resolver, allowed: allowed_networks, tls, lifelines, room, pins: Mutex::default() }
+        let lookups = Arc::new(Semaphore::new(LOOKUPS_MAX));
+        Destinations { resolver, allowed: allowed_networks, tls, lifelines, room, pins: Mutex::default(), lookups, failed: Mutex::default() }
     }
 
     /// The upstream that a destination is, at addresses that were checked.
@@ -109,23 +118,47 @@ impl Destinations {
         if let Some(upstream) = pinned {
             return Ok(upstream);
         }
-        let resolved = tokio::time::timeout(CONNECT_TIMEOUT, self.resolver.resolve(&place.0)).await;
-        let mut found = resolved.map_err(|_| Unreached::Timeout)?.map_err(|error| {
-            tracing::debug!(host = %address.host, %error, "a destination's name leads nowhere");
-            Unreached::Unknown
-        })?;
+        let mut found = self.look_up(&place.0).await?;
         found.sort_unstable();
         found.dedup();
-        if found.is_empty() {
-            return Err(Unreached::Unknown);
-        }
         // One address that is wrong condemns them all: whoever sets such a name means no good.
         if !found.iter().all(|&ip| self.may_reach(ip, address.is_tls)) {
-            tracing::warn!(host = %address.host, addresses = ?found, "a destination leads into a network that is not allowed");
+            metrics::counter!("keyward_destinations_refused_total").increment(1);
+            tracing::info!(host = %address.host, addresses = ?found, "a destination leads into a network that is not allowed");
             return Err(Unreached::Refused);
         }
         let pinned = found.into_iter().map(|ip| SocketAddr::new(ip, address.port)).collect();
         Ok(self.pin(place, Address { base_path: String::new(), pinned, ..address.clone() }))
+    }
+
+    /// All addresses of a name.
+    async fn look_up(&self, host: &str) -> Result<Vec<IpAddr>, Unreached> {
+        let now = self.lifelines.now();
+        let failed = self.failed.lock().get(host).copied();
+        if let Some((unreached, _)) = failed.filter(|(_, until)| now < *until) {
+            return Err(unreached);
+        }
+        let (resolver, lookups, name) = (Arc::clone(&self.resolver), Arc::clone(&self.lookups), host.to_owned());
+        // By itself: a look-up that nobody waits for any more still holds its thread, and so its place among the few.
+        let looking = tokio::spawn(async move {
+            let _place = lookups.acquire_owned().await.map_err(io::Error::other)?;
+            resolver.resolve(&name).await
+        });
+        let unreached = match tokio::time::timeout(CONNECT_TIMEOUT, looking).await {
+            Ok(Ok(Ok(found))) if !found.is_empty() => return Ok(found),
+            Ok(end) => {
+                tracing::debug!(host, ?end, "a destination's name leads nowhere");
+                Unreached::Unknown
+            }
+            Err(_) => Unreached::Timeout,
+        };
+        let until = now.saturating_add((FAILED_FOR.as_millis() / TICK.as_millis()) as u32);
+        let mut failed = self.failed.lock();
+        if failed.len() >= PINS_MAX {
+            failed.clear();
+        }
+        failed.insert(host.to_owned(), (unreached, until));
+        Err(unreached)
     }
 
     /// What is not encrypted goes to networks that the operator named, not across the internet.
@@ -157,6 +190,7 @@ impl Destinations {
     pub fn close_idle(&self, now: u32) {
         let mut pins = self.pins.lock();
         pins.retain(|_, pin| now < pin.until);
+        self.failed.lock().retain(|_, (_, until)| now < *until);
         pins.values().for_each(|pin| pin.upstream.close_idle(now));
     }
 }

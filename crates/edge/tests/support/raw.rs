@@ -70,11 +70,18 @@ impl Raw {
 
     /// An answer's head alone.
     pub async fn head(&mut self) -> String {
+        self.head_if_any().await.expect("the connection ended")
+    }
+
+    /// The same; none where the connection ends first.
+    pub async fn head_if_any(&mut self) -> Option<String> {
         loop {
             if let Some(at) = find(&self.buffer, b"\r\n\r\n") {
-                return String::from_utf8(self.buffer.drain(..at + 4).collect()).unwrap();
+                return Some(String::from_utf8(self.buffer.drain(..at + 4).collect()).unwrap());
             }
-            assert!(self.fill().await, "the connection ended");
+            if !self.fill().await {
+                return None;
+            }
         }
     }
 

@@ -12,6 +12,7 @@ use keyward_core::data_key::DataKey;
 use keyward_core::denial::Refusal;
 use keyward_verify::{Engine, NoDataKey};
 use parking_lot::Mutex;
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::cipher::{Cipher, Replaced};
 use crate::encryption::transform::{Field, Transformer, Unfit};
@@ -20,6 +21,11 @@ use crate::upstream::{RequestBody, Unforwardable};
 
 /// What was wrong with a body that was already on its way.
 pub(crate) type Fault = Arc<Mutex<Option<Unfit>>>;
+
+/// Most values that are replaced in one body.
+const REPLACED_MAX: usize = 10_000;
+/// After so many the worker's other requests get their turn.
+const REPLACED_AT_ONCE: usize = 256;
 
 type Getting = Pin<Box<dyn Future<Output = Result<Arc<DataKey>, NoDataKey>> + Send>>;
 
@@ -39,8 +45,12 @@ pub(crate) struct Transformed {
     /// A field that waits for its key.
     waiting: Option<(Field, Getting)>,
     received: usize,
+    replaced: usize,
+    has_paused: bool,
     progress: Progress,
     fault: Fault,
+    /// Its share of the node's memory.
+    _room: OwnedSemaphorePermit,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,6 +74,7 @@ impl Transformed {
         transformer: Transformer,
         cipher: Cipher,
         (engine, lifeline): (&Arc<Engine>, &Arc<Lifeline>),
+        room: OwnedSemaphorePermit,
     ) -> Self {
         Transformed {
             body,
@@ -76,8 +87,11 @@ impl Transformed {
             last: 0..0,
             waiting: None,
             received: 0,
+            replaced: 0,
+            has_paused: false,
             progress: Progress::Coming,
             fault: Fault::default(),
+            _room: room,
         }
     }
 
@@ -160,6 +174,11 @@ impl Transformed {
             return Poll::Ready(Ok(()));
         }
         if !self.left.is_empty() {
+            let is_due = self.replaced > 0 && self.replaced.is_multiple_of(REPLACED_AT_ONCE);
+            if is_due && !std::mem::replace(&mut self.has_paused, true) {
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
             return Poll::Ready(self.read_left());
         }
         match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
@@ -185,10 +204,13 @@ impl Transformed {
         let field = self.transformer.feed(&mut unread, &mut self.out)?;
         let read = self.left.len() - unread.len();
         self.left = self.left.slice(read..);
-        match field {
-            Some(field) => self.replace(field),
-            None => Ok(()),
+        let Some(field) = field else { return Ok(()) };
+        self.replaced += 1;
+        self.has_paused = false;
+        if self.replaced > REPLACED_MAX {
+            return Err(Unfit::field(Refusal::BodyTooLarge, &field.path));
         }
+        self.replace(field)
     }
 
     fn replace(&mut self, field: Field) -> Result<(), Unfit> {

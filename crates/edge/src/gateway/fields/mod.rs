@@ -8,6 +8,7 @@
 mod body;
 mod cipher;
 mod named;
+mod room;
 mod send;
 
 use std::sync::Arc;
@@ -23,9 +24,10 @@ use keyward_core::denial::Refusal;
 use keyward_verify::limits::Charge;
 
 pub(crate) use self::body::Transformed;
+pub(crate) use self::room::FieldRoom;
 use self::cipher::Cipher;
 use self::named::Mode;
-use super::{Passed, Visit};
+use super::{Failures, Passed, Visit};
 use crate::asking::entrance::Refused;
 use crate::asking::needs::FieldsAsked;
 use crate::encryption::paths::FieldPaths;
@@ -35,6 +37,8 @@ use crate::upstream::RequestBody;
 
 /// What stands around the field of a direct call, in bytes; more than that is no direct call.
 const AROUND_MAX: usize = 64 * 1024;
+/// The slowest that a document may come, in bytes a second.
+pub(super) const BYTES_PER_SECOND_MIN: u32 = 16 * 1024;
 
 impl Visit<'_> {
     /// Answers a granted request whose fields are to be encrypted or decrypted.
@@ -58,7 +62,9 @@ impl Visit<'_> {
             Ok(reply) => (Ok(reply), None),
             Err(Unfit { refusal, field }) => (Err(refusal), field),
         };
-        let settled = self.settle(answered, grant, charge);
+        let is_sent_on = asked.route == FieldRoute::Proxy && grant.project().destination.is_some();
+        let failures = if is_sent_on { Failures::OfTheCaller } else { Failures::OfTheApi };
+        let settled = self.settle(answered, grant, charge, failures);
         settled.map(Passed::Forwarded).map_err(|refused| Refused { field, ..refused })
     }
 
@@ -138,11 +144,15 @@ impl Visit<'_> {
         grant: &Grant,
         body: RequestBody,
     ) -> Result<Transformed, Unfit> {
+        // A value that grows is moved to twice its room; besides there is what was read before anything is sent on.
+        let held_max = value_max(rules, mode) * 2 + rules.whole_max_bytes + AROUND_MAX;
+        let comes = body.size_hint().upper().and_then(|bytes| usize::try_from(bytes).ok());
+        let room = self.gateway.field_room.take(comes.map_or(held_max, |comes| held_max.min(comes.saturating_mul(4))))?;
         let engine = &self.turn.caller.worker.engine;
         let entropy = Arc::clone(&self.gateway.entropy);
         let cipher = Cipher::of(engine, (mode, &rules.marker), grant.project().id, entropy).await?;
         let transformer = Transformer::new(paths, value_max(rules, mode));
-        Ok(Transformed::new(body, transformer, cipher, (engine, &self.turn.lifeline)))
+        Ok(Transformed::new(body, transformer, cipher, (engine, &self.turn.lifeline), room))
     }
 
     /// A document that we answer with ourselves.
