@@ -179,8 +179,8 @@ impl Visit<'_> {
         match forwarded {
             Ok(mut reply) => {
                 let status = reply.status();
-                let has_failed = (status.is_client_error() || status.is_server_error())
-                    && failures == Failures::OfTheApi;
+                let has_failed =
+                    (status.is_client_error() || status.is_server_error()) && failures == Failures::OfTheApi;
                 let charge = if has_failed { charge.refunded() } else { charge };
                 let entrance = &self.served.entrance;
                 entrance.limits.tell(reply.headers_mut(), self.served.contract(), &charge, Some(&grant));

@@ -106,7 +106,16 @@ impl Destinations {
         let DestinationOptions { resolver, allowed_networks, tls } = options;
         let tls = tls.unwrap_or_else(|| public.clone());
         let lookups = Arc::new(Semaphore::new(LOOKUPS_MAX));
-        Destinations { resolver, allowed: allowed_networks, tls, lifelines, room, pins: Mutex::default(), lookups, failed: Mutex::default() }
+        Destinations {
+            resolver,
+            allowed: allowed_networks,
+            tls,
+            lifelines,
+            room,
+            pins: Mutex::default(),
+            lookups,
+            failed: Mutex::default(),
+        }
     }
 
     /// The upstream that a destination is, at addresses that were checked.

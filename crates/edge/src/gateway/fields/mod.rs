@@ -24,9 +24,9 @@ use keyward_core::denial::Refusal;
 use keyward_verify::limits::Charge;
 
 pub(crate) use self::body::Transformed;
-pub(crate) use self::room::FieldRoom;
 use self::cipher::Cipher;
 use self::named::Mode;
+pub(crate) use self::room::FieldRoom;
 use super::{Failures, Passed, Visit};
 use crate::asking::entrance::Refused;
 use crate::asking::needs::FieldsAsked;
@@ -147,7 +147,8 @@ impl Visit<'_> {
         // A value that grows is moved to twice its room; besides there is what was read before anything is sent on.
         let held_max = value_max(rules, mode) * 2 + rules.whole_max_bytes + AROUND_MAX;
         let comes = body.size_hint().upper().and_then(|bytes| usize::try_from(bytes).ok());
-        let room = self.gateway.field_room.take(comes.map_or(held_max, |comes| held_max.min(comes.saturating_mul(4))))?;
+        let room =
+            self.gateway.field_room.take(comes.map_or(held_max, |comes| held_max.min(comes.saturating_mul(4))))?;
         let engine = &self.turn.caller.worker.engine;
         let entropy = Arc::clone(&self.gateway.entropy);
         let cipher = Cipher::of(engine, (mode, &rules.marker), grant.project().id, entropy).await?;
