@@ -75,7 +75,21 @@ impl Secrets {
             ));
         }
         let secrets = Self::parse(&private_file::read(&path)?, &path)?;
-        Ok(Secrets { encryption_of_environment: encryption_keys_in(environment)?, ..secrets })
+        secrets.with_encryption_keys_of(environment)
+    }
+
+    /// Adds the key-encryption keys of an environment to a file's. Of one version there is one key: where two differ,
+    /// nobody could tell which one others have.
+    fn with_encryption_keys_of(self, environment: &Environment) -> Outcome<Secrets> {
+        let encryption_of_environment = encryption_keys_in(environment)?;
+        for (version, bytes) in &encryption_of_environment {
+            if self.encryption.iter().any(|(other, own)| other == version && own != bytes) {
+                let differs =
+                    format!("{ENCRYPTION_KEY_VARIABLE}{version} is another key than {version} in {}", self.origin);
+                return Err(Failure::failed(differs).advise("Unset it, or give it a version of its own."));
+            }
+        }
+        Ok(Secrets { encryption_of_environment, ..self })
     }
 
     /// Makes new secrets and writes them to a new file.
@@ -393,6 +407,22 @@ mod tests {
             let refusal = Secrets::parse(&broken, &path).unwrap_err().to_string();
             assert!(!refusal.contains(&secret[..8]), "{refusal}");
         }
+    }
+
+    #[test]
+    fn c05_an_environment_that_contradicts_the_file_is_refused() {
+        let (_dir, path, made) = created();
+        let of_file = BASE64.encode(made.encryption[0].1.as_slice());
+        let other = BASE64.encode([7; LENGTH]);
+        let load = |pairs: [(&'static str, &str); 1]| {
+            let secrets = Secrets::parse(&private_file::read(&path).unwrap(), &path).unwrap();
+            secrets.with_encryption_keys_of(&Environment::from_pairs(pairs))
+        };
+        assert_eq!(load([("KEYWARD_ENCRYPTION_KEY_1", &of_file)]).unwrap().encryption_versions(), [1]);
+        assert_eq!(load([("KEYWARD_ENCRYPTION_KEY_2", &other)]).unwrap().encryption_versions(), [1, 2]);
+        let refusal = load([("KEYWARD_ENCRYPTION_KEY_1", &other)]).unwrap_err().to_string();
+        assert!(refusal.contains("KEYWARD_ENCRYPTION_KEY_1 is another key"), "{refusal}");
+        assert!(!refusal.contains(&other) && !refusal.contains(&of_file));
     }
 
     #[test]

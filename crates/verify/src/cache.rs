@@ -170,6 +170,12 @@ impl Cache {
         of_api.filter(|slot| !gives(&slot.facts.load())).map(|slot| slot.id).collect()
     }
 
+    /// Whether a project may send requests on to a destination, as far as is known here: one that is not in memory may.
+    pub fn may_have_destination(&self, project: ProjectId) -> bool {
+        let fence = self.fence.lock();
+        fence.projects.get(&project).is_none_or(|slot| slot.facts.load().destination.is_some())
+    }
+
     pub fn len(&self) -> usize {
         self.by_id.len()
     }

@@ -178,7 +178,12 @@ impl Engine {
             | Change::Invitation { .. }
             | Change::Store { .. } => {}
         }
-        let narrows = self.may_narrow(&entry.body.change);
+        let narrows = match &entry.body.change {
+            Change::Project { of, what: ProjectChange::DestinationSet { destination } } => {
+                destination.is_none() || self.cache.may_have_destination(of.id)
+            }
+            change => self.may_narrow(change),
+        };
         self.cache.apply(entry);
         self.data_keys.apply(&entry.body.change);
         self.close_what_ended(entry, narrows)
@@ -241,6 +246,10 @@ impl Engine {
             Change::Api { api } => {
                 let shut_out = self.cache.projects_without_access(&api.name, self.api(&api.name).as_deref());
                 self.exchanges.close(|owner| shut_out.contains(&owner.project))
+            }
+            // What is on its way to the old address; where there was none, nothing is.
+            Change::Project { of, what: ProjectChange::DestinationSet { .. } } if narrows => {
+                self.exchanges.close(|owner| owner.project == of.id)
             }
             Change::Project { of, what: ProjectChange::Suspended | ProjectChange::Deleted }
             | Change::DataKey { of, what: DataKeyChange::Shredded { .. } } => {

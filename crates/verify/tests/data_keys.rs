@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use keyward_core::change::{Change, DataKeyChange, ProjectRef};
+use keyward_core::change::{Change, DataKeyChange, ProjectChange, ProjectRef};
 use keyward_core::clock::SystemEntropy;
 use keyward_core::data_key::{CannotOpen, DataKey, DataKeyBytes, DataKeyId, FieldContext, Sealed};
 use keyward_core::id::ProjectId;
@@ -27,6 +27,8 @@ const PLACE: FieldContext<'static> = FieldContext { marker: "mark", path: "a.b" 
 /// Key-encryption keys that can go away, and hold their answers back.
 struct Keepers {
     newest: AtomicU32,
+    /// What the keys' bytes begin with: another seed is another key of the same version.
+    seed: AtomicU32,
     is_away: AtomicBool,
     asked: AtomicUsize,
     held_back: AtomicBool,
@@ -37,6 +39,7 @@ impl Keepers {
     fn new() -> Arc<Self> {
         Arc::new(Keepers {
             newest: AtomicU32::new(1),
+            seed: AtomicU32::new(0),
             is_away: AtomicBool::new(false),
             asked: AtomicUsize::new(0),
             held_back: AtomicBool::new(false),
@@ -44,8 +47,8 @@ impl Keepers {
         })
     }
 
-    fn key(version: KekVersion) -> KeyEncryptionKey {
-        KeyEncryptionKey::new(version, &[version.0 as u8; 32])
+    fn key(&self, version: KekVersion) -> KeyEncryptionKey {
+        KeyEncryptionKey::new(version, &[(version.0 + self.seed.load(Ordering::SeqCst)) as u8; 32])
     }
 
     async fn reach(&self) -> Result<(), KeyEncryptionError> {
@@ -68,12 +71,12 @@ impl KeyEncryption for Keepers {
 
     async fn wrap(&self, which: WhichDataKey, key: &DataKeyBytes) -> Result<Wrapped, KeyEncryptionError> {
         self.reach().await?;
-        Ok(Self::key(self.current().await?).wrap(which, key, &SystemEntropy))
+        Ok(self.key(self.current().await?).wrap(which, key, &SystemEntropy))
     }
 
     async fn unwrap(&self, which: WhichDataKey, wrapped: &Wrapped) -> Result<DataKeyBytes, KeyEncryptionError> {
         self.reach().await?;
-        Self::key(wrapped.version).unwrap(which, wrapped)
+        self.key(wrapped.version).unwrap(which, wrapped)
     }
 }
 
@@ -273,6 +276,75 @@ async fn c07_when_shredding_returns_the_key_is_gone_and_the_projects_exchanges_h
     let next = node.current_data_key(place.project()).await.unwrap();
     assert_ne!(next.id(), key.id());
     assert_eq!(node.data_key(place.project(), key.id()).await.unwrap_err(), NoDataKey::Shredded);
+}
+
+#[tokio::test]
+async fn c07_when_a_destination_is_replaced_what_was_on_its_way_has_ended() {
+    let place = Place::new().await;
+    let own = place.site.mint(&place.opened, &place.site.project, 1).await.remove(0);
+    let node = place.node().await;
+    let api = node.api(&"limited".parse().unwrap()).unwrap();
+    let ask = keyward_verify::Ask { api: Some(&api), presented: &own.secret, facts: Default::default() };
+    let project = &place.site.project;
+    let of = ProjectRef { id: project.id, organization: project.organization, api: project.api.clone() };
+    let set = async |url: Option<&str>| {
+        let what = ProjectChange::DestinationSet { destination: url.map(str::to_owned) };
+        let entry = place.opened.world.make(Change::Project { of: of.clone(), what }).await;
+        node.settle(entry.revision).await.unwrap();
+    };
+    // Where nothing could be on its way anywhere, nothing ends.
+    let first = node.open(&ask).await.exchange.unwrap();
+    set(Some("https://one.example.com")).await;
+    assert!(!first.is_closed());
+    for next in [Some("https://two.example.com"), None] {
+        let exchange = node.open(&ask).await.exchange.unwrap();
+        let ending = tokio::spawn(async move { exchange.closed().await });
+        set(next).await;
+        ending.await.unwrap();
+    }
+    assert!(first.is_closed());
+}
+
+#[tokio::test]
+async fn c05_another_key_of_the_same_version_wraps_nothing() {
+    let place = Place::new().await;
+    let node = place.node().await;
+    let other = place.site.another_project(&place.opened, "other").await;
+    let id = node.current_data_key(place.project()).await.unwrap().id();
+    place.keepers.seed.store(7, Ordering::SeqCst);
+    let refused = node.wrap_new_data_key(place.project()).await.unwrap_err();
+    assert!(refused.to_string().contains("version 1 here is another key than the store's"), "{refused}");
+    assert_eq!(node.current_data_key(other.id).await.unwrap_err(), NoDataKey::Unavailable);
+    assert!(place.opened.store.data_keyring(other.id).await.unwrap().is_none());
+    // Under a version that the store has nothing of there is nothing to contradict.
+    place.keepers.newest.store(2, Ordering::SeqCst);
+    assert!(node.current_data_key(other.id).await.is_ok());
+    place.keepers.seed.store(0, Ordering::SeqCst);
+    let fresh = place.node().await;
+    assert_eq!(fresh.current_data_key(place.project()).await.unwrap().id(), id);
+}
+
+#[tokio::test]
+async fn c05_who_keeps_the_keys_and_never_answers_holds_nobody_up_for_longer_than_the_patience() {
+    let place = Place::new().await;
+    place.node().await.current_data_key(place.project()).await.unwrap();
+    let node = place.node().await;
+    place.keepers.held_back.store(true, Ordering::SeqCst);
+    let before = place.keepers.asked.load(Ordering::SeqCst);
+    let project = place.project();
+    let began = std::time::Instant::now();
+    let asking: Vec<_> = (0..20)
+        .map(|_| {
+            let node = Arc::clone(&node);
+            tokio::spawn(async move { node.current_data_key(project).await.map(|key| key.id()) })
+        })
+        .collect();
+    for asking in asking {
+        assert_eq!(asking.await.unwrap(), Err(NoDataKey::Unavailable));
+    }
+    // One after the other they would have taken 100 s.
+    assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
+    assert_eq!(place.keepers.asked.load(Ordering::SeqCst), before + 1);
 }
 
 #[tokio::test]

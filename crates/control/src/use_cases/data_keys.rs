@@ -1,11 +1,13 @@
 //! A project's data keys, under which its fields are encrypted: which there are, a new one in the current one's place, and
 //! destroying them all. What they encrypt is the data plane's business; a project's first is made when it is first used.
 
-use keyward_core::change::{Change, DataKeyChange, Expect, Revision};
+use keyward_core::change::{Change, DataKeyChange, Expect, ProjectRef, Revision};
 use keyward_core::data_key::DataKeyId;
 use keyward_core::data_keyring::{DATA_KEYS_MAX, DataKeyFacts, DataKeyring};
-use keyward_core::id::ProjectId;
+use keyward_core::id::{OrganizationId, ProjectId};
 use keyward_core::permission::Permission;
+use keyward_core::store::Page;
+use keyward_core::tenancy::Project;
 
 use super::commit::{Committed, Made, Once, Plan, Tries, another_kind};
 use super::error::{ControlError, Result};
@@ -14,6 +16,9 @@ use super::{Asked, Control};
 
 /// What is acknowledged by whoever shreds.
 pub const SHREDDING: &str = "Everything that this project has encrypted can never be decrypted again";
+
+/// How many projects are looked through at a time.
+const PART: u32 = 200;
 
 /// A data key that was made.
 #[derive(Debug)]
@@ -24,7 +29,43 @@ pub struct DataKeyMade {
     pub is_repeated: bool,
 }
 
+/// What shreds a project's data keys, as a part of a larger change.
+#[derive(Default)]
+pub(super) struct Shredding {
+    /// None where there is nothing to shred.
+    pub changes: Vec<Change>,
+    /// That no data key has come since.
+    pub expect: Vec<Expect>,
+}
+
 impl Control {
+    /// What shreds all that a project has.
+    pub(super) async fn shredding(&self, project: &Project) -> Result<Shredding> {
+        let ring = self.keyring(project.id).await?;
+        let keys: Vec<DataKeyId> = ring.living().map(|key| key.id).collect();
+        let of = ProjectRef { id: project.id, organization: project.organization, api: project.api.clone() };
+        let shred = Change::DataKey { of, what: DataKeyChange::Shredded { keys } };
+        let changes = ring.living().next().map(|_| shred).into_iter().collect();
+        Ok(Shredding { changes, expect: vec![Expect::DataKeys(project.id, ring.revision)] })
+    }
+
+    /// What shreds all that an organization's projects have.
+    pub(super) async fn shredding_of_all(&self, organization: OrganizationId) -> Result<Shredding> {
+        let (mut all, mut before) = (Shredding::default(), None);
+        loop {
+            let part = self.store.projects(organization, Page { before, limit: PART }).await?;
+            let Some(last) = part.last() else { return Ok(all) };
+            before = Some(last.created_revision);
+            for project in &part {
+                let of_one = self.shredding(project).await?;
+                if !of_one.changes.is_empty() {
+                    all.changes.extend(of_one.changes);
+                    all.expect.extend(of_one.expect);
+                }
+            }
+        }
+    }
+
     /// A project's data keys, the newest first.
     ///
     /// # Errors

@@ -89,7 +89,7 @@ impl Control {
     async fn rewrap(&self, keepers: &dyn KeyEncryption, key: WrappedDataKey) -> Result<bool> {
         let WrappedDataKey { which, wrapped } = key;
         let bytes = keepers.unwrap(which, &wrapped).await?;
-        let anew = keepers.wrap(which, &bytes).await?;
+        let anew = self.engine.wrap_data_key(which, &bytes).await?;
         Ok(self.store.rewrap_data_key(which, &wrapped, &anew).await?)
     }
 

@@ -9,6 +9,7 @@ use keyward_core::tenancy::{Boundary, Organization, TenantState};
 use keyward_core::text;
 
 use super::commit::{Committed, Made, Once, Plan, Tries, another_kind};
+use super::data_keys::Shredding;
 use super::error::{ControlError, Result};
 use super::force::Force;
 use super::{Asked, Control, Listed};
@@ -125,13 +126,36 @@ impl Control {
         self.change_organization(asked, id, decide).await
     }
 
-    /// Ends an organization, with its projects and keys, for ever.
+    /// Ends an organization, with its projects and keys, for ever. Its projects' data keys are shredded with it: nobody could
+    /// do so afterwards.
     ///
     /// # Errors
     /// Where the caller may not, or there is no such organization.
     pub async fn delete_organization(&self, asked: &Asked, id: OrganizationId) -> Result<(Organization, Force)> {
         self.require_operator_of(asked, id).await?;
-        self.change_organization(asked, id, |_| Some(OrganizationChange::Deleted)).await
+        let mut tries = Tries::default();
+        loop {
+            let mut found = self.find_organization(asked, id).await?;
+            let now = self.now();
+            let Shredding { mut changes, expect: mut expected } = self.shredding_of_all(id).await?;
+            expected.push(Expect::Organization(id, found.revision));
+            changes.push(Change::Organization { id, what: OrganizationChange::Deleted });
+            match self.commit(asked, now, Plan { expect: expected, changes, made: None }).await? {
+                Committed::Stale(expect) => tries.again(self, expect).await?,
+                Committed::InForce(mut in_force) => {
+                    found.apply(&OrganizationChange::Deleted, now, found.revision.next());
+                    // A project's first data key may have come between the look and the end; none comes after it.
+                    let Shredding { changes, expect } = self.shredding_of_all(id).await?;
+                    if !changes.is_empty() {
+                        match self.commit(asked, now, Plan { expect, changes, made: None }).await? {
+                            Committed::InForce(later) => in_force = later,
+                            Committed::Stale(expect) => return Err(ControlError::Conflict(Some(expect))),
+                        }
+                    }
+                    return Ok((found, in_force));
+                }
+            }
+        }
     }
 
     /// Goes on only for the operator, after telling others that do not reach it that there is nothing.

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
+use keyward_core::key_encryption::WhichDataKey;
 use keyward_core::store::Store as _;
 use keyward_verify::NoDataKey;
 use serde_json::{Value, json};
@@ -57,6 +58,33 @@ async fn data_keys_are_listed_rotated_and_shredded() {
     for name in ["data_key.created", "data_key.rotated", "data_keys.shredded", "\"node\""] {
         assert!(told.contains(name), "{name}: {told}");
     }
+}
+
+#[tokio::test]
+async fn c07_what_is_deleted_leaves_no_data_key() {
+    let world = World::with("standard").await;
+    let (organization, other) = world.another_customer("standard").await;
+    let others = other.parse().unwrap();
+    world.data_key().await.unwrap();
+    world.ask(&world.operator, "POST", &world.of_project("data-keys/rotate"), json!({})).await.expect(201);
+    let theirs = world.engine.current_data_key(others).await.unwrap().id();
+    let own = world.project.parse().unwrap();
+    world.ask(&world.operator, "DELETE", &format!("/v1/projects/{}", world.project), Value::Null).await.expect(200);
+    let ring = world.store.data_keyring(own).await.unwrap().unwrap();
+    assert_eq!((ring.keys.len(), ring.living().count()), (2, 0));
+    for key in &ring.keys {
+        let which = WhichDataKey { project: own, id: key.id };
+        assert_eq!(world.store.wrapped_data_key(which).await.unwrap(), None);
+    }
+    assert_eq!(world.data_key().await, Err(NoDataKey::Unavailable), "none is made afterwards");
+    // The other customer's stays, until their organization goes.
+    let which = WhichDataKey { project: others, id: theirs };
+    assert!(world.store.wrapped_data_key(which).await.unwrap().is_some());
+    let path = format!("/v1/organizations/{organization}");
+    world.ask(&world.operator, "DELETE", &path, Value::Null).await.expect(200);
+    assert_eq!(world.store.wrapped_data_key(which).await.unwrap(), None);
+    assert_eq!(world.store.data_key_counts().await.unwrap(), []);
+    assert_eq!(world.engine.current_data_key(others).await.unwrap_err(), NoDataKey::Unavailable);
 }
 
 #[tokio::test]

@@ -37,8 +37,10 @@ pub async fn run(args: ApplyArgs, context: &Context) -> Outcome {
         Some(name) => name.clone(),
         None => api_named_in(&source, &args.file)?,
     };
-    let answer = put(&context.client()?, &api, &source, args.dry_run).await.map_err(|f| at_lines(f, &args.file))?;
+    let client = context.client()?;
+    let answer = put(&client, &api, &source, args.dry_run).await.map_err(|f| at_lines(f, &args.file))?;
     let output = context.output;
+    warn_without_encryption_key(&client, &source, context).await;
     if output.is_json() {
         output.json(&answer);
         return Ok(());
@@ -55,6 +57,22 @@ pub async fn run(args: ApplyArgs, context: &Context) -> Outcome {
         note_in_force(output, &answer);
     }
     Ok(())
+}
+
+/// Says so where a contract encrypts and the server has no key to do it with. Who may not ask is not told.
+async fn warn_without_encryption_key(client: &Client, source: &str, context: &Context) {
+    let encrypts = Contract::read(source, &presets::load()).is_ok_and(|contract| contract.encryption.is_some());
+    if !encrypts {
+        return;
+    }
+    if let Err(failure) = client.get("/v1/encryption-keys", &Vec::new()).await
+        && failure.problem.as_ref().is_some_and(|problem| problem["status"] == 503)
+    {
+        context.output.note(
+            "This contract encrypts fields, and the server has no key-encryption key: encryption answers 503 until there is \
+             one (keyward encryption-key add).",
+        );
+    }
 }
 
 /// Puts a contract in force, or asks for the difference.

@@ -4,8 +4,10 @@
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
+use keyward_core::contract::{Contract, Presets};
 use keyward_core::key_encryption::KeyEncryption as _;
 use keyward_core::store::LogVerdict;
+use keyward_core::tenancy::Api;
 use keyward_store::{Place, PostgresStore, SqliteStore};
 use rustix::fs::statvfs;
 use serde_json::json;
@@ -146,9 +148,23 @@ async fn encryption_keys(readable: &Readable, secrets: &Secrets, findings: &mut 
         Some(newest) => {
             findings.right("encryption keys", format!("new data keys are wrapped under version {newest}"))
         }
-        None => findings
-            .right("encryption keys", "none: fields are not encrypted (keyward encryption-key add makes one)"),
+        None => match encrypting_apis(readable).await {
+            Err(reason) => findings.wrong("encryption keys", reason),
+            Ok(apis) if apis.is_empty() => findings.right("encryption keys", "none, and no contract needs one"),
+            Ok(apis) => findings.wrong(
+                "encryption keys",
+                format!("none, and {} encrypts: keyward encryption-key add makes one", apis.join(", ")),
+            ),
+        },
     }
+}
+
+/// The APIs whose contract in force encrypts fields.
+async fn encrypting_apis(readable: &Readable) -> Result<Vec<String>, String> {
+    let apis = readable.store().apis().await.map_err(|error| error.to_string())?;
+    let encrypts =
+        |api: &Api| Contract::read(&api.resolved, &Presets::default()).is_ok_and(|c| c.encryption.is_some());
+    Ok(apis.value.iter().filter(|api| encrypts(api)).map(|api| api.name.to_string()).collect())
 }
 
 async fn file(store: &SqliteStore, findings: &mut Findings) {

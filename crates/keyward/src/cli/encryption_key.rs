@@ -125,7 +125,10 @@ async fn rewrap(context: &Context) -> Outcome {
         )));
     }
     output.line(format!("{done} data key(s) are wrapped anew, under version {}; none is left.", last["current"]));
-    output.note("An older version that nothing needs can go now: keyward encryption-key retire VERSION.");
+    output.note(
+        "Make a backup now (keyward backup create): older ones need the older version. Then an older version that nothing \
+         needs can go: keyward encryption-key retire VERSION.",
+    );
     Ok(())
 }
 

@@ -15,6 +15,8 @@ use keyward_core::key_encryption::WhichDataKey;
 use parking_lot::Mutex;
 
 const SHARDS: usize = 16;
+/// Among how many generations a part's projects are spread, so that what happens to one rarely concerns another.
+const GENERATIONS: usize = 256;
 /// How often a second a project's keys are read again because a ciphertext names one that is not known.
 const REREADS_PER_SECOND: u32 = 20;
 const SECOND: i64 = 1_000_000_000;
@@ -29,12 +31,37 @@ pub(super) struct Held {
 
 #[derive(Default)]
 struct Shard {
-    /// Moved on by every change to what is held here.
-    generation: u64,
+    /// Moved on by every change to what is held of the projects that share one; made when it is first needed.
+    generations: HashMap<usize, u64>,
+    /// Moved on when everything is forgotten.
+    times_forgotten: u64,
     rings: Slots<ProjectId, Arc<DataKeyring>>,
     keys: Slots<WhichDataKey, Arc<DataKey>>,
     /// Since when, and how often, a project's keys were read again.
     rereads: HashMap<ProjectId, (i64, u32)>,
+}
+
+impl Shard {
+    fn generation(&self, project: ProjectId) -> Generation {
+        let own = self.generations.get(&generation_of(project)).copied().unwrap_or(0);
+        Generation { own, times_forgotten: self.times_forgotten }
+    }
+
+    fn move_on(&mut self, project: ProjectId) {
+        *self.generations.entry(generation_of(project)).or_insert(0) += 1;
+    }
+}
+
+/// What has to be the same before and after a read for what was read to be let in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Generation {
+    own: u64,
+    times_forgotten: u64,
+}
+
+/// Which generation of its part a project shares.
+fn generation_of(project: ProjectId) -> usize {
+    super::part_of(project, SHARDS * GENERATIONS)
 }
 
 /// Values with when they were put in, and when they were used last.
@@ -90,8 +117,8 @@ impl Held {
     }
 
     /// To be asked before what is let in is read.
-    pub fn generation(&self, project: ProjectId) -> u64 {
-        self.shard(project).lock().generation
+    pub fn generation(&self, project: ProjectId) -> Generation {
+        self.shard(project).lock().generation(project)
     }
 
     pub fn ring(&self, project: ProjectId, now: i64) -> Option<Arc<DataKeyring>> {
@@ -110,9 +137,9 @@ impl Held {
     }
 
     /// Lets in what was read since `generation`; says whether nothing had changed meanwhile.
-    pub fn put_ring(&self, ring: &Arc<DataKeyring>, now: i64, generation: u64) -> bool {
+    pub fn put_ring(&self, ring: &Arc<DataKeyring>, now: i64, generation: Generation) -> bool {
         let mut shard = self.shard(ring.project).lock();
-        if shard.generation != generation {
+        if shard.generation(ring.project) != generation {
             return false;
         }
         shard.rings.put(ring.project, Arc::clone(ring), now, self.room);
@@ -120,27 +147,32 @@ impl Held {
     }
 
     /// The same for a key.
-    pub fn put_key(&self, key: &Arc<DataKey>, now: i64, generation: u64) -> bool {
+    pub fn put_key(&self, key: &Arc<DataKey>, now: i64, generation: Generation) -> bool {
         let which = WhichDataKey { project: key.project(), id: key.id() };
         let mut shard = self.shard(which.project).lock();
-        if shard.generation != generation {
+        if shard.generation(which.project) != generation {
             return false;
         }
         shard.keys.put(which, Arc::clone(key), now, self.room);
         true
     }
 
-    /// Which keys a project has is to be read again.
+    /// Which keys a project has is to be read again, for they changed.
     pub fn forget_ring(&self, project: ProjectId) {
         let mut shard = self.shard(project).lock();
-        shard.generation += 1;
+        shard.move_on(project);
         shard.rings.0.remove(&project);
+    }
+
+    /// The same for a reader that did not find what it looked for. Nothing changed: what others are reading is good.
+    pub fn reread_ring(&self, project: ProjectId) {
+        self.shard(project).lock().rings.0.remove(&project);
     }
 
     /// Nothing of a project is held any more.
     pub fn forget_project(&self, project: ProjectId) {
         let mut shard = self.shard(project).lock();
-        shard.generation += 1;
+        shard.move_on(project);
         shard.rings.0.remove(&project);
         shard.keys.0.retain(|which, _| which.project != project);
     }
@@ -149,8 +181,8 @@ impl Held {
     pub fn forget(&self) {
         for shard in &self.shards {
             let mut shard = shard.lock();
-            let generation = shard.generation + 1;
-            *shard = Shard { generation, ..Shard::default() };
+            let times_forgotten = shard.times_forgotten + 1;
+            *shard = Shard { times_forgotten, ..Shard::default() };
         }
     }
 
@@ -199,11 +231,12 @@ mod tests {
     fn c05_a_key_is_held_for_a_bounded_time() {
         let held = Held::new(100, Duration::from_secs(300));
         let key = key(1, 1);
-        assert!(held.put_key(&key, 0, 0));
+        let generation = held.generation(key.project());
+        assert!(held.put_key(&key, 0, generation));
         // Using it makes it no younger.
         assert!(held.key(which(&key), 299 * SECOND).is_some());
         assert!(held.key(which(&key), 300 * SECOND).is_none());
-        assert!(held.put_key(&key, 0, 0));
+        assert!(held.put_key(&key, 0, generation));
         held.drop_ended(300 * SECOND);
         assert_eq!(held.len(), 0);
     }
@@ -213,7 +246,7 @@ mod tests {
         let held = Held::new(64, Duration::from_secs(300));
         for number in 0..10_000 {
             let key = key(number, 7);
-            assert!(held.put_key(&key, number as i64, 0));
+            assert!(held.put_key(&key, number as i64, held.generation(key.project())));
             let found = held.key(which(&key), number as i64).unwrap();
             assert_eq!((found.project(), found.id()), (key.project(), key.id()));
         }
@@ -233,5 +266,20 @@ mod tests {
         held.forget_project(key.project());
         assert!(!held.put_key(&key, 0, generation));
         assert!(held.key(which(&key), 0).is_none());
+        let generation = held.generation(key.project());
+        held.forget();
+        assert!(!held.put_key(&key, 0, generation));
+    }
+
+    #[test]
+    fn c06_what_happens_to_one_project_keeps_nothing_of_another_out() {
+        let held = Held::new(64, Duration::from_secs(300));
+        // Two that share a part.
+        let (one, other) = (key(1, 1), key(1 + SHARDS as u128, 1));
+        let generations = [&one, &other].map(|key| held.generation(key.project()));
+        held.forget_project(one.project());
+        held.reread_ring(other.project());
+        assert!(!held.put_key(&one, 0, generations[0]));
+        assert!(held.put_key(&other, 0, generations[1]));
     }
 }

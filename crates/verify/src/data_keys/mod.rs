@@ -13,7 +13,7 @@ use keyward_core::change::{
     Actor, Change, DataKeyChange, Expect, OrganizationChange, Origin, ProjectChange, ProjectRef, Proposal,
 };
 use keyward_core::clock::Entropy;
-use keyward_core::data_key::{DataKey, DataKeyId};
+use keyward_core::data_key::{DataKey, DataKeyBytes, DataKeyId};
 use keyward_core::data_keyring::{DATA_KEYS_MAX, DataKeyring};
 use keyward_core::id::ProjectId;
 use keyward_core::key_encryption::{KeyEncryption, KeyEncryptionError, WhichDataKey, Wrapped};
@@ -26,7 +26,7 @@ use crate::options::EncryptionOptions;
 const LANES: usize = 64;
 /// How often a look-up starts over because something changed while it was on its way.
 const TRIES: usize = 16;
-/// How long whoever keeps the key-encryption keys may take.
+/// How long a look-up may take in all, with the wait for its turn, the store and whoever keeps the key-encryption keys.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Why there is no data key.
@@ -103,13 +103,6 @@ impl DataKeys {
     fn keepers(&self) -> Result<&Arc<dyn KeyEncryption>, KeyEncryptionError> {
         self.keepers.as_ref().ok_or(KeyEncryptionError::None)
     }
-
-    async fn wrap_new(&self, project: ProjectId) -> Result<(DataKeyId, Wrapped), KeyEncryptionError> {
-        let id = DataKeyId::random(&*self.entropy);
-        let bytes = DataKey::random_bytes(&*self.entropy);
-        let wrapping = self.keepers()?.wrap(WhichDataKey { project, id }, &bytes);
-        Ok((id, in_time(wrapping).await?))
-    }
 }
 
 async fn in_time<T>(asked: impl Future<Output = Result<T, KeyEncryptionError>>) -> Result<T, KeyEncryptionError> {
@@ -143,7 +136,7 @@ impl Engine {
             };
             match key {
                 Some(key) => return Ok(key),
-                None => self.data_keys.held.forget_ring(project),
+                None => self.data_keys.held.reread_ring(project),
             }
         }
         Err(NoDataKey::Unavailable)
@@ -180,7 +173,7 @@ impl Engine {
                 }
                 None => {}
             }
-            self.data_keys.held.forget_ring(project);
+            self.data_keys.held.reread_ring(project);
         }
         Err(NoDataKey::Unavailable)
     }
@@ -190,7 +183,44 @@ impl Engine {
     /// # Errors
     /// Where nothing can be wrapped now.
     pub async fn wrap_new_data_key(&self, project: ProjectId) -> Result<(DataKeyId, Wrapped), KeyEncryptionError> {
-        self.data_keys.wrap_new(project).await
+        let entropy = &*self.data_keys.entropy;
+        let id = DataKeyId::random(entropy);
+        let bytes = DataKey::random_bytes(entropy);
+        Ok((id, self.wrap_data_key(WhichDataKey { project, id }, &bytes).await?))
+    }
+
+    /// Wraps a data key under the current version, after a look at whether that is the store's key of this version: two
+    /// nodes may have been given different keys of one number, and what the wrong one wraps the others cannot open.
+    ///
+    /// # Errors
+    /// Where that cannot be done now, or the key of this version here does not open what the store has under it.
+    pub async fn wrap_data_key(
+        &self,
+        which: WhichDataKey,
+        key: &DataKeyBytes,
+    ) -> Result<Wrapped, KeyEncryptionError> {
+        let keepers = self.data_keys.keepers()?;
+        in_time(async {
+            let wrapped = keepers.wrap(which, key).await?;
+            let version = wrapped.version;
+            let there = self.store.data_keys_under(version, None, 1).await;
+            let there = there.map_err(|error| KeyEncryptionError::Unavailable(error.to_string()))?;
+            let Some(sample) = there.first() else { return Ok(wrapped) };
+            match keepers.unwrap(sample.which, &sample.wrapped).await {
+                Ok(_) => Ok(wrapped),
+                Err(KeyEncryptionError::Refused(_)) => {
+                    tracing::error!(
+                        %version,
+                        "the key-encryption key of this version is not the one that the store's data keys are wrapped \
+                         under: nothing is wrapped under it. Bring the right secrets to this node"
+                    );
+                    let reason = format!("version {version} here is another key than the store's");
+                    Err(KeyEncryptionError::Unavailable(reason))
+                }
+                Err(error) => Err(error),
+            }
+        })
+        .await
     }
 
     /// Whoever keeps the key-encryption keys.
@@ -213,11 +243,14 @@ impl Engine {
         look_up: impl Future<Output = Result<T, NoDataKey>>,
     ) -> Result<T, NoDataKey> {
         let began = self.clock.boottime_nanos();
-        let mut lane = self.data_keys.lanes[part_of(project, LANES)].lock().await;
+        let ends = tokio::time::Instant::now() + PATIENCE;
+        let late = || unavailable(project, &format!("not found within {} s", PATIENCE.as_secs()));
+        let lane = self.data_keys.lanes[part_of(project, LANES)].lock();
+        let mut lane = tokio::time::timeout_at(ends, lane).await.map_err(|_| late())?;
         if lane.is_some_and(|(failed, at)| failed == project && at > began) {
             return Err(NoDataKey::Unavailable);
         }
-        let found = look_up.await;
+        let found = tokio::time::timeout_at(ends, look_up).await.unwrap_or_else(|_| Err(late()));
         if matches!(found, Err(NoDataKey::Unavailable)) {
             *lane = Some((project, self.clock.boottime_nanos()));
         }
@@ -269,14 +302,24 @@ impl Engine {
         }
         let found = self.store.project(project).await.map_err(|error| unavailable(project, &error))?;
         let Some(found) = found.filter(|found| found.state.is_active()) else { return Err(NoDataKey::Unavailable) };
-        let made = self.data_keys.wrap_new(project).await;
+        let around =
+            self.store.organization(found.organization).await.map_err(|error| unavailable(project, &error))?;
+        let Some(around) = around.filter(|around| around.state.is_active()) else {
+            return Err(NoDataKey::Unavailable);
+        };
+        let made = self.wrap_new_data_key(project).await;
         let (id, wrapped) = made.map_err(|error| unavailable(project, &error))?;
         let of = ProjectRef { id: project, organization: found.organization, api: found.api };
         let proposal = Proposal {
             actor: Actor::Node { name: self.data_keys.node.clone() },
             origin: Origin::default(),
             at: self.clock.now(),
-            expect: vec![Expect::DataKeys(project, ring.revision)],
+            // None is made for a project that is being deleted: nobody could destroy it any more.
+            expect: vec![
+                Expect::DataKeys(project, ring.revision),
+                Expect::Project(project, found.revision),
+                Expect::Organization(around.id, around.revision),
+            ],
             changes: vec![Change::DataKey { of, what: DataKeyChange::Created { id, wrapped: Some(wrapped) } }],
             idempotency: None,
         };

@@ -71,17 +71,20 @@ fn checked(url: &str, allowed: &[IpNet]) -> std::result::Result<String, String> 
     }
     let host = authority.host();
     let literal = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+    let may_be_plain = literal.parse().map_or(!allowed.is_empty(), |address| network::is_in(address, allowed));
     match literal.parse::<IpAddr>() {
         Ok(address) if !network::is_allowed(address, allowed) => {
             return Err("leads into a network that destinations must not lead into".into());
         }
-        Ok(_) => {}
         // Names of digits alone are addresses in disguise to some resolvers; no public name is like that.
         Err(_) if host.rsplit('.').find(|part| !part.is_empty()).is_none_or(is_number) => return Err(form()),
         Err(_) if is_local(host) && allowed.is_empty() => {
             return Err("leads into a network that destinations must not lead into".into());
         }
-        Err(_) => {}
+        _ if scheme == "http" && !may_be_plain => {
+            return Err("must be https, unless destinations.allowed_networks has its network".into());
+        }
+        _ => {}
     }
     Ok(format!("{scheme}://{}{}", authority.as_str().to_ascii_lowercase(), parsed.path().trim_end_matches('/')))
 }
@@ -104,7 +107,7 @@ mod tests {
         for (given, kept) in [
             ("https://API.example.com", "https://api.example.com"),
             ("https://api.example.com/", "https://api.example.com"),
-            ("http://api.example.com:8080/v1/Records/", "http://api.example.com:8080/v1/Records"),
+            ("https://api.example.com:8080/v1/Records/", "https://api.example.com:8080/v1/Records"),
             ("https://8.8.8.8/x", "https://8.8.8.8/x"),
             ("https://[2606:4700::1111]:8443", "https://[2606:4700::1111]:8443"),
         ] {
@@ -113,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn h18_what_leads_inside_is_refused_unless_it_is_allowed() {
+    fn h14_what_leads_inside_is_refused_unless_it_is_allowed() {
         let inside = [
             "http://127.0.0.1:9000",
             "http://10.1.2.3/x",
@@ -136,6 +139,18 @@ mod tests {
         {
             assert!(checked(url, &[]).is_err(), "{url}");
         }
+    }
+
+    #[test]
+    fn h14_http_is_for_networks_that_are_allowed() {
+        let refused = Err("must be https, unless destinations.allowed_networks has its network".to_owned());
+        assert_eq!(checked("http://api.example.com", &[]), refused);
+        assert_eq!(checked("http://8.8.8.8", &[]), refused);
+        let allowed = ["10.0.0.0/8".parse().unwrap()];
+        // What a name leads to is looked at with every connection.
+        assert!(checked("http://api.example.com", &allowed).is_ok());
+        assert_eq!(checked("http://8.8.8.8", &allowed), refused);
+        assert!(checked("http://10.1.2.3", &allowed).is_ok());
     }
 
     #[test]

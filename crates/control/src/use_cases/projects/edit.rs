@@ -7,6 +7,7 @@ use keyward_core::permission::Permission;
 
 use super::{OwnLimits, Place, SeenProject, known_plan, limits};
 use crate::use_cases::commit::{Committed, Edit, Plan, Tries};
+use crate::use_cases::data_keys::Shredding;
 use crate::use_cases::error::{ControlError, Faults, Result};
 use crate::use_cases::force::Force;
 use crate::use_cases::organizations::NAME_CHARS_MAX;
@@ -86,13 +87,29 @@ impl Control {
         asked.require_everywhere(Permission::ProjectsWrite)
     }
 
-    /// Ends a project, with its keys, for ever.
+    /// Ends a project, with its keys, for ever. Its data keys are shredded with it: nobody could do so afterwards.
     ///
     /// # Errors
     /// Where there is no project that the caller reaches.
     pub async fn delete_project(&self, asked: &Asked, id: ProjectId) -> Result<(SeenProject, Force)> {
         asked.require(Permission::ProjectsWrite)?;
-        self.change_project(asked, id, |_| Ok(vec![ProjectChange::Deleted])).await
+        let mut tries = Tries::default();
+        loop {
+            let mut place = self.find_project(asked, id).await?;
+            let now = self.now();
+            let Shredding { mut changes, expect: mut expected } = self.shredding(&place.project).await?;
+            expected.extend(place.expectations());
+            changes.push(Change::Project { of: place.project_ref(), what: ProjectChange::Deleted });
+            match self.commit(asked, now, Plan { expect: expected, changes, made: None }).await? {
+                Committed::Stale(expect) => tries.again(self, expect).await?,
+                Committed::InForce(in_force) => {
+                    let revision = place.project.revision.next();
+                    place.project.apply(&ProjectChange::Deleted, now, revision);
+                    let seen = self.see_project(place).await.map_err(ControlError::after_commit)?;
+                    return Ok((seen, in_force));
+                }
+            }
+        }
     }
 
     pub(super) async fn change_project(
