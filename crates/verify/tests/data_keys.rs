@@ -344,7 +344,7 @@ async fn c05_who_keeps_the_keys_and_never_answers_holds_nobody_up_for_longer_tha
     }
     // One after the other they would have taken 100 s.
     assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
-    assert_eq!(place.keepers.asked.load(Ordering::SeqCst), before + 1);
+    assert!(place.keepers.asked.load(Ordering::SeqCst) > before, "it was the keeper that they waited for");
 }
 
 #[tokio::test]
