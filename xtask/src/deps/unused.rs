@@ -80,10 +80,21 @@ fn named(folder: &Path) -> Result<BTreeSet<String>> {
             let text = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
             // Comments alone are left out: some attributes hold paths in strings.
             let lines = text.lines().filter(|line| !line.trim_start().starts_with("//"));
-            lines.for_each(|line| found.extend(heads(line)));
+            for line in lines {
+                found.extend(heads(line));
+                if let Some(borrowed) = elsewhere(folder, line) {
+                    found.append(&mut named(&borrowed)?);
+                }
+            }
         }
     }
     Ok(found)
+}
+
+/// The folder of a module that a line borrows from another crate (`#[path = "../../other/tests/support/mod.rs"]`).
+fn elsewhere(folder: &Path, line: &str) -> Option<PathBuf> {
+    let path = line.trim_start().strip_prefix("#[path = \"")?.split('"').next()?;
+    path.starts_with("../../").then(|| folder.join(path).parent().map(Path::to_owned)).flatten()
 }
 
 /// The words of a line that begin a path, or follow `use` or `extern crate`.
@@ -134,11 +145,17 @@ mod tests {
         );
         write("crates/one/src/deep/file.rs", "use anyhow::Result;");
         write("crates/one/tests/it.rs", "http_body::go()");
+        // What a borrowed module names is used by whoever borrows it.
+        write("crates/two/Cargo.toml", "[package]\nname = 'two'\n[dev-dependencies]\nanyhow = '1'\nbytes = '1'");
+        write("crates/two/src/lib.rs", "");
+        write("crates/two/tests/it.rs", "#[path = \"../../one/tests/support/mod.rs\"]\nmod support;");
+        write("crates/one/tests/support/mod.rs", "use bytes::Bytes;");
         assert_eq!(
             findings(folder.path()).unwrap(),
             [
                 "crates/one/Cargo.toml: http-body is used outside src alone: move it to dev-dependencies",
                 "crates/one/Cargo.toml: rustix is not used: take it out",
+                "crates/two/Cargo.toml: anyhow is not used: take it out",
                 "Cargo.toml: no member takes idle from the workspace: take it out"
             ]
         );
