@@ -8,6 +8,7 @@
 #[cfg(test)]
 mod contracts_for_tests;
 mod dashboard;
+mod destination_address;
 pub mod mail;
 pub mod openid;
 pub mod rest;
