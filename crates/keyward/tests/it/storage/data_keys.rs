@@ -157,6 +157,7 @@ fn c05_without_its_key_encryption_key_the_gateway_answers_503_and_keys_are_verif
     std::fs::write(&path, without).unwrap();
     let told = run(&keyward.dir(), &["doctor"]);
     assert!(told.code != 0 && told.stdout.contains("key-encryption key 1 is not at hand"), "{told:?}");
+    assert!(told.stdout.contains("✗ encryption keys: none, and "), "{told:?}");
     keyward.restart();
     for (path, data) in [("/seal", json!("x")), ("/open", sealed.clone())] {
         assert_eq!(call(&keyward, &secret, path, &data).0, 503, "{path}");
