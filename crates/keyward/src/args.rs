@@ -242,4 +242,19 @@ mod tests {
             [("dir", "d"), ("allow_plaintext", "true"), ("control.listen", "127.0.0.1:1"), ("gateway.api", "a")];
         assert_eq!(named, expected);
     }
+
+    #[test]
+    fn no_command_takes_a_shared_option_for_its_own() {
+        // clap gives both the same value: an address to send to would become the server that gets the management key.
+        let root = Arguments::command();
+        let shared: Vec<String> = root.get_arguments().map(|argument| argument.get_id().to_string()).collect();
+        assert!(shared.iter().any(|id| id == "url"), "{shared:?}");
+        let mut commands: Vec<clap::Command> = root.get_subcommands().cloned().collect();
+        while let Some(command) = commands.pop() {
+            let own = command.get_arguments().map(|argument| argument.get_id().to_string());
+            let clashes: Vec<String> = own.filter(|id| shared.contains(id)).collect();
+            assert!(clashes.is_empty(), "{}: {clashes:?}", command.get_name());
+            commands.extend(command.get_subcommands().cloned());
+        }
+    }
 }

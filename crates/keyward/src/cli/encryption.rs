@@ -31,7 +31,7 @@ pub enum DestinationCommand {
         /// The project's id
         project: String,
         /// The address, such as https://api.example.com/v1
-        url: String,
+        address: String,
     },
     /// Send them nowhere: they are answered with what was made of them
     Clear {
@@ -74,8 +74,8 @@ pub async fn destination(command: DestinationCommand, context: &Context) -> Outc
         DestinationCommand::Show { project } => {
             client.get(&at(&named(project, &client)?, "destination"), &Vec::new()).await?
         }
-        DestinationCommand::Set { project, url } => {
-            client.put(&at(&project, "destination"), &json!({ "url": url })).await?
+        DestinationCommand::Set { project, address } => {
+            client.put(&at(&project, "destination"), &json!({ "url": address })).await?
         }
         DestinationCommand::Clear { project } => client.delete(&at(&project, "destination")).await?,
     };

@@ -144,3 +144,23 @@ fn h14_https_goes_to_the_name_it_was_set_for() {
     let is_request = |text: &str| text.contains("POST") || text.contains("qanapi:");
     assert!(!plain.seen().iter().any(|seen| is_request(&seen.text())), "{:?}", plain.seen());
 }
+
+#[test]
+fn a_destination_is_set_shown_and_cleared_by_the_command_line() {
+    let keyward = keyward();
+    let destination = Upstream::start(Scripted::json(201, r#"{"ok":true}"#));
+    let project = keyward.project();
+    let run = |arguments: &[&str]| {
+        let (code, out, err) = keyward.cli(&[&["project", "destination"], arguments].concat());
+        assert_eq!(code, 0, "{arguments:?}: {out}{err}");
+        out
+    };
+    assert!(run(&["set", project, &destination.url]).contains(&destination.url));
+    assert!(run(&["show", project]).contains(&destination.url));
+    let key = key_of(&keyward, project);
+    let sent = keyward.send(&proxied(project, &key, "a", r#"{"a":1}"#));
+    assert_eq!((sent.status, destination.count()), (201, 1), "{}", sent.text());
+    run(&["clear", project]);
+    let kept = keyward.send(&proxied(project, &key, "a", r#"{"a":1}"#));
+    assert_eq!((kept.status, destination.count()), (200, 1), "{}", kept.text());
+}
