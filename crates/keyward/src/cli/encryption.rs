@@ -30,7 +30,7 @@ pub enum DestinationCommand {
     Set {
         /// The project's id
         project: String,
-        /// The address, such as https://api.example.com/v1
+        /// The address: an https URL, with a path where there is one
         address: String,
     },
     /// Send them nowhere: they are answered with what was made of them
