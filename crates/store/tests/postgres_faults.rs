@@ -98,7 +98,7 @@ async fn s07_a_newer_schema_is_refused_without_a_write() {
         fixture.try_open("store").await.unwrap_err(),
         PostgresStore::read_only(fixture.options("store")).await.unwrap_err(),
     ] {
-        let PostgresError::Newer { found: 9999, known: 1, .. } = &refusal else { panic!("{refusal}") };
+        let PostgresError::Newer { found: 9999, known: 2, .. } = &refusal else { panic!("{refusal}") };
         assert!(refusal.to_string().contains("run the newer Keyward"), "{refusal}");
     }
     assert!(!before.is_empty() && dump() == before);

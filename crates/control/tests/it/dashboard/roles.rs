@@ -38,6 +38,9 @@ const CHANGES: &[(&str, Least, &str)] = &[
     ("/projects/{project}/suspend", Least::Operator, ""),
     ("/projects/{project}/resume", Least::Operator, ""),
     ("/projects/{project}/delete", Least::Owner, "name=App"),
+    ("/projects/{project}/encryption/destination", Least::Owner, "url=https%3A%2F%2Fexample.com"),
+    ("/projects/{project}/encryption/rotate", Least::Owner, ""),
+    ("/projects/{project}/encryption/shred", Least::Owner, "name=App"),
     ("/operator/organizations", Least::Operator, "name=New"),
     ("/operator/organizations/{organization}/suspend", Least::Operator, ""),
     ("/operator/organizations/{organization}/resume", Least::Operator, ""),
@@ -51,6 +54,14 @@ const CHANGES: &[(&str, Least, &str)] = &[
     ("/operator/people/{person}/enable", Least::Operator, ""),
     ("/operator/invitations/{invitation}/withdraw", Least::Operator, ""),
 ];
+
+/// A contract with all that pages can be about.
+const CONTRACT: &str = "schema = 1\nextends = \"standard\"\n[encryption]\nmarker = \"sealed\"\ndata = \"data\"\n\
+                        [[routes]]\npath = \"/encrypt\"\nmethods = [\"POST\"]\nencryption = \"encrypt\"\n";
+
+async fn world() -> World {
+    World::with_contract("standard", CONTRACT).await
+}
 
 /// Addresses whose forms are about whoever sends them, or let somebody in: their own tests show them.
 const OF_ONESELF: [&str; 5] = ["/sign-", "/setup/", "/invitations/", "/account", "/unknown"];
@@ -81,7 +92,7 @@ fn is_refused(answer: &Answer) -> bool {
 
 #[tokio::test]
 async fn t04_nobody_changes_on_a_page_what_their_role_does_not_allow() {
-    let world = World::with("standard").await;
+    let world = world().await;
     let addresses = addresses(&world).await;
     let mut visitors = Vec::new();
     for least in [Least::Viewer, Least::Developer, Least::Owner] {
@@ -106,14 +117,14 @@ async fn t04_nobody_changes_on_a_page_what_their_role_does_not_allow() {
 #[tokio::test]
 async fn t04_every_role_changes_on_pages_what_it_may() {
     let patterns: Vec<String> = {
-        let world = World::with("standard").await;
+        let world = world().await;
         let addresses = addresses(&world).await;
         let changing = addresses.iter().filter(|address| address.is_sent_to && !is_of_oneself(address));
         changing.map(|address| address.pattern.clone()).collect()
     };
     for pattern in patterns {
         // Each in a world of its own: many of them end what others are about.
-        let world = World::with("standard").await;
+        let world = world().await;
         let addresses = addresses(&world).await;
         let address = addresses.iter().find(|address| address.pattern == pattern).unwrap();
         let (_, least, form) = change_at(address);
@@ -126,7 +137,7 @@ async fn t04_every_role_changes_on_pages_what_it_may() {
 
 #[tokio::test]
 async fn t04_whoever_has_no_place_finds_nothing() {
-    let world = World::with("standard").await;
+    let world = world().await;
     let addresses = addresses(&world).await;
     let (other, _) = world.another_customer("standard").await;
     let to = keyward_core::people::InvitedTo::Organization { id: other.parse().unwrap(), role: Role::Owner };
@@ -157,7 +168,7 @@ async fn t04_whoever_has_no_place_finds_nothing() {
 
 #[tokio::test]
 async fn t04_a_viewer_sees_every_page_of_their_organization() {
-    let world = World::with("standard").await;
+    let world = world().await;
     let addresses = addresses(&world).await;
     let session = session_of(&world, Least::Viewer).await;
     let pages = ["keys", "usage", "events", "events.csv", "events.json", "limits", "settings"];

@@ -135,7 +135,8 @@ pub fn requests(operation: &Operation, ids: &Ids) -> Vec<(String, Option<Value>)
             json!({"name": "x", "scopes": ["keys:read"], "within": {"organization": ids.organization}}),
         ],
         ("PATCH", "/v1/projects/{project}") => vec![json!({"name": "x"}), json!({"active_key_limit": 1})],
-        _ if operation.places().iter().all(|place| *place == "api") => return Vec::new(),
+        // Neither an API nor a version of the node's own keys is anybody's.
+        _ if operation.places().iter().all(|place| matches!(*place, "api" | "version")) => return Vec::new(),
         _ => return vec![(path, operation.body(ids))],
     };
     bodies.into_iter().map(|body| (path.clone(), Some(body))).collect()
