@@ -1,5 +1,6 @@
 //! T02: an id that is swapped for another's, anywhere in a request, is answered like one that nothing has.
 
+use std::cmp::Reverse;
 use std::time::{Duration, Instant};
 
 use reqwest::Method;
@@ -72,7 +73,11 @@ fn t02_ids_of_others_answer_exactly_like_ids_of_nothing() {
     }
     assert_eq!(keyward.revision(), before);
     // The same requests with nothing swapped are no 404: it was the swapping that was answered so.
-    operations.sort_by_key(|operation| operation.method == Method::DELETE);
+    // What is deleted goes last, and what stands below something before that.
+    operations.sort_by_key(|operation| match operation.method == Method::DELETE {
+        true => (true, Reverse(operation.path.len())),
+        false => (false, Reverse(0)),
+    });
     for operation in &operations {
         for (path, body) in requests(operation, &own.ids) {
             let reply = operation.ask_with(keyward, &own.for_organization, &path, body);
